@@ -1,0 +1,100 @@
+"""The command line: every command is a module of its own, loaded when it is called, so that help and errors are quick.
+
+A command is `cli/<name>.py` with one click command, and one line in COMMANDS.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import click
+
+from runtime.errors import TidingsError
+
+INTERRUPTED = 130
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("cli.init:init", "Look at a database, say what is wanted, and set Tidings up in it after a yes."),
+    "status": ("cli.status:status", "Show the project in numbers."),
+    "doctor": ("cli.doctor:doctor", "Check connections, rights and health; every finding with its next step."),
+    "uninstall": ("cli.uninstall:uninstall", "Remove everything Tidings put into a database."),
+}
+"""Name → where the command is, and its line in the help, in the order of the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it, or to show that one's own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's interface
+        """Return the names in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # click's interface
+        **extra: Any,
+    ) -> Any:
+        """Run a command and exit: 0 done, 1 refused or failed with a message, 2 wrong usage, 130 interrupted."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name or "tidings", complete_var, standalone_mode=False, **extra)
+        except click.exceptions.Abort:
+            _leave("Interrupted.", INTERRUPTED)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except TidingsError as error:
+            _leave(f"Error: {error}", 1)
+        except BrokenPipeError:  # somebody closed our output, as `| head` does
+            sys.stderr.close()
+            sys.exit(1)
+        except Exception as error:  # the process's top: a database that went away is no bug, all else is
+            if not _is_from_the_database(error):
+                raise
+            _leave(f"Error: the database says: {str(error).strip()}\nRun `tidings doctor` to see what is wrong.", 1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_from_the_database(error: Exception) -> bool:
+    psycopg = sys.modules.get("psycopg")
+    pool = sys.modules.get("psycopg_pool")
+    kinds = [module.Error if module is psycopg else module.PoolTimeout for module in (psycopg, pool) if module]
+    return isinstance(error, tuple(kinds))
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # click's interface
+    if value and not ctx.resilient_parsing:
+        click.echo(f"tidings {version('tidings')}")
+        ctx.exit()
+
+
+@click.group("tidings", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+def main() -> None:
+    """Notifications out of your own Postgres, written in plain English."""

@@ -1,0 +1,38 @@
+"""`tidings status`."""
+
+from dataclasses import asdict
+
+import click
+
+from cli.terminal import say, say_json
+from runtime.settings import load_settings
+from runtime.setup.look import connect
+from runtime.setup.status import Status, read_status
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(*, as_json: bool) -> None:
+    """Show the project in numbers: what is live, what is owed, what was sent."""
+    settings = load_settings()
+    with connect(settings.ledger_url) as conn:
+        found = read_status(conn, settings.project_id)
+    if as_json:
+        say_json(asdict(found))
+    else:
+        _show(found)
+
+
+def _show(found: Status) -> None:
+    mode = "sends for real" if found.mode == "production" else "everything goes to the local inbox"
+    say(f"Project {found.name}, {found.environment}: {mode}")
+    if found.held_reason:
+        say(f"Held: {found.held_reason}", colour="red")
+    if found.clock_shift:
+        say(f"The clock is {found.clock_shift} ahead.", colour="yellow")
+    say(f"Workflows     {found.live} live, {found.paused} paused, {found.drafts} draft(s)")
+    say(f"Approvals     {found.approvals_asked} waiting for a person")
+    say(f"Changes       {found.outbox} captured and not yet matched")
+    say(f"Runs          {found.runs_open} open, {found.runs_failed} failed, {found.dead_letters} dead letter(s)")
+    counts = ", ".join(f"{number:,} {name}" for name, number in found.messages.items())
+    say(f"Messages      {counts or 'none yet'}")

