@@ -12,6 +12,7 @@ from runtime.clock import VirtualClock
 from runtime.ledger.database import Ledger
 from runtime.ledger.migrate import migrate
 from runtime.postgres.server import PostgresServer
+from runtime.source.reader import Source
 
 SHOP = Path(__file__).parents[1] / "examples" / "shop.sql"
 
@@ -55,6 +56,25 @@ def app(database: str) -> Iterator[Connection[Any]]:
     """The user's application: an autocommit connection that only writes its own tables."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def approved(app: Connection[Any]) -> None:
+    """A person's approvals: every table of the shop, its address columns, and the contacts ops and alerts."""
+    app.execute(
+        "INSERT INTO tidings.approved_table SELECT 1, 'shop.' || tablename FROM pg_tables WHERE schemaname = 'shop';"
+        "INSERT INTO tidings.address_column VALUES (1, 'shop.customers', 'email', 'email'),"
+        " (1, 'shop.customers', 'slack_handle', 'slack'), (1, 'shop.staff', 'email', 'email');"
+        "INSERT INTO tidings.contact (project_id, name, kind, address)"
+        " VALUES (1, 'ops', 'email', 'ops@x.test'), (1, 'alerts', 'slack', '#alerts')"
+    )
+
+
+@pytest.fixture
+def source(database: str) -> Iterator[Source]:
+    """The user's database as Tidings reads it."""
+    with Source(database) as source:
+        yield source
 
 
 @pytest.fixture
