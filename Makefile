@@ -5,7 +5,7 @@ export TMPDIR := $(CURDIR)/.venv/tmp
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all check lint types format lock wheel clean
+.PHONY: help setup demo up test test-all eval check lint types format lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup ## Pass the tests that need nothing but Python
 
 test-all: setup ## Pass all tests; needs RabbitMQ, Redis, Chromium and Node (.ci/run installs them)
 	@$(BIN)/pytest
+
+eval: setup ## Grade the gold specs and show that each wrong spec is caught; no model is involved
+	@$(BIN)/python -m evals
 
 check: lint types ## What continuous integration checks besides the tests
 	@$(BIN)/pytest tests/architecture

@@ -15,7 +15,7 @@ STAMP = VENV / "installed"
 
 def main() -> None:
     """Create the environment and install, with a line that counts on a terminal."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  # the point is to say so
         sys.exit(f"Tidings needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 …")
     wanted = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted:

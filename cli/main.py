@@ -16,9 +16,32 @@ from runtime.errors import TidingsError
 INTERRUPTED = 130
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("cli.demo:demo", "Play the whole story in about a minute, on a Postgres of its own."),
     "init": ("cli.init:init", "Look at a database, say what is wanted, and set Tidings up in it after a yes."),
+    "up": ("cli.up:up", "Run everything for the project, until Ctrl-C."),
     "status": ("cli.status:status", "Show the project in numbers."),
     "doctor": ("cli.doctor:doctor", "Check connections, rights and health; every finding with its next step."),
+    "mcp": ("cli.mcp:mcp", "Serve the tools to a chat client, or print what connects one."),
+    "draft": ("cli.draft:draft", "Have the agent write and test a workflow from a sentence."),
+    "chat": ("cli.chat:chat", "The same in a conversation."),
+    "validate": ("cli.validate:validate", "Say everything that is wrong or doubtful about a workflow."),
+    "save": ("cli.save:save", "Save a spec as a draft."),
+    "workflows": ("cli.workflows:workflows", "List the workflows."),
+    "show": ("cli.show:show", "Show a workflow: its draft, and the version that is live."),
+    "preview": ("cli.preview:preview", "Show a draft's messages for a real row; nothing is stored or sent."),
+    "test": ("cli.test:test", "Rehearse a workflow in a scratch copy of the tables; nothing is sent."),
+    "approve": ("cli.approve:approve", "Look at a tested draft, and publish it after your yes."),
+    "publish": ("cli.publish:publish", "Make an approved draft live."),
+    "unpublish": ("cli.unpublish:unpublish", "End a workflow's live version."),
+    "why": ("cli.why:why", "Say why somebody got a message, or why not."),
+    "contact": ("cli.contact:contact", "List, add or remove named fixed addresses."),
+    "allow": ("cli.allow:allow", "List or change who is reached outside production mode too."),
+    "mode": ("cli.mode:mode", "Show or change whether messages go to people."),
+    "clock": ("cli.clock:clock", "Show the project's time, or let time pass outside production mode."),
+    "release": ("cli.release:release", "Let a project that is held go on."),
+    "dispatch": ("cli.dispatch:dispatch", "Run a dispatcher; one leads, the others stand by."),
+    "worker": ("cli.worker:worker", "Run a worker process."),
+    "console": ("cli.console:console", "Serve the console and the MCP server."),
     "uninstall": ("cli.uninstall:uninstall", "Remove everything Tidings put into a database."),
 }
 """Name → where the command is, and its line in the help, in the order of the help."""

@@ -18,6 +18,7 @@ from runtime.errors import NotFound, TidingsError
 PROJECT_FILE = "project.json"
 SECRETS_FILE = "secrets.env"
 EMBEDDED_FOLDER = "postgres"
+SCRATCH_FOLDER = "scratch"
 DEFAULT_ENVIRONMENT = "development"
 PRIVATE = 0o600
 
@@ -48,6 +49,9 @@ class Settings:
     slack_token: str = field(default="", repr=False)
     slack_api_url: str = "https://slack.com/api/"
     sender: str = "Tidings <tidings@localhost>"
+    public_url: str = ""
+    """Where recipients reach the console's public pages; empty: the console on this machine."""
+    resend_webhook_secret: str = field(default="", repr=False)
     anthropic_api_key: str = field(default="", repr=False)
     anthropic_base_url: str = "https://api.anthropic.com"
     model: str = "claude-sonnet-5-5"
@@ -242,6 +246,12 @@ VARIABLES: dict[str, Variable] = {
     "slack_api_url": Variable("SLACK_API_URL", _HTTP, _A_WEB, "another address for Slack's interface"),
     "sender": Variable(
         "TIDINGS_SENDER", _matching(r"[^\r\n]*@[^\r\n]*"), "an e-mail address, or Name <address>", "who e-mail is from"
+    ),
+    "public_url": Variable(
+        "TIDINGS_PUBLIC_URL", _HTTP, _A_WEB, "where recipients reach unsubscribe pages; unset: the console's address"
+    ),
+    "resend_webhook_secret": Variable(
+        "RESEND_WEBHOOK_SECRET", _ANY, _A_KEY, "proves that delivery reports come from Resend", secret=True
     ),
     "anthropic_api_key": Variable("ANTHROPIC_API_KEY", _ANY, _A_KEY, "lets the agent draft workflows", secret=True),
     "anthropic_base_url": Variable("ANTHROPIC_BASE_URL", _HTTP, _A_WEB, "another address for Anthropic's interface"),

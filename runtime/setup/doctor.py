@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib import import_module, util
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
+from runtime.capture.health import capture_health
 from runtime.errors import TidingsError
 from runtime.ledger.migrate import pending
 from runtime.ledger.project import check_binding, load_project
@@ -99,10 +99,7 @@ def _ledger(installer: Connection[Any], ledger: Connection[Any], settings: Setti
 
 
 def _capture(ledger: Connection[Any], project_id: int) -> Iterator[Finding]:
-    """Ask capture how it fares; it is loaded only here, so that an init does not need it."""
-    if util.find_spec("runtime.capture.health") is None:
-        return
-    health = import_module("runtime.capture.health").capture_health(ledger, project_id)
+    health = capture_health(ledger, project_id)
     if health.red:
         for reason in health.reasons:
             yield Finding(Level.PROBLEM, "capture", reason, "Run `tidings reconcile` to see what is recoverable.")

@@ -96,7 +96,7 @@ ORDER BY 1, 2
 SELECT p.oid::regprocedure::text AS function
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = 'tidings' AND p.prorettype = 'trigger'::regtype
+WHERE n.nspname = 'tidings' AND p.prorettype = 'trigger'::regtype AND p.proname LIKE 'hook\_%%'
 ORDER BY 1
 
 -- name: sessions

@@ -1,5 +1,6 @@
 """`tidings uninstall`: takes everything back, also what a half-finished init or uninstall left."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from psycopg import Connection, sql
 from runtime.errors import NotAllowed, Temporary
 from runtime.postgres.address import parse_url
 from runtime.postgres.locks import LOCK_TIMEOUT, with_lock_retries
-from runtime.settings import PROJECT_FILE, project_exists, read_project
+from runtime.postgres.server import PostgresServer
+from runtime.settings import PROJECT_FILE, SCRATCH_FOLDER, project_exists, read_project
 from runtime.setup.grants import Grant, drop_policy, revocations
 from runtime.setup.look import rows
 from runtime.setup.names import POLICY, Roles, roles_for
@@ -115,6 +117,9 @@ def remove(conn: Connection[Any], remains: Remains, progress: Callable[[str], No
         ) from error
     if remains.project_file is not None:
         remains.project_file.unlink(missing_ok=True)
+        scratch = remains.project_file.parent / SCRATCH_FOLDER
+        PostgresServer(scratch, scratch=True).stop()
+        shutil.rmtree(scratch, ignore_errors=True)
         with suppress(OSError):  # not empty: secrets.env, an embedded server
             remains.project_file.parent.rmdir()
 

@@ -61,7 +61,7 @@ def _plan(conn: Connection[Any], part: _Part) -> Problem | None:
     try:
         cost = estimated_cost(conn, part.sql)
     except Error as error:
-        return _problem(part.path, error)
+        return refusal(part.path, error)
     if cost <= COST_CEILING:
         return None
     return Problem(
@@ -72,7 +72,8 @@ def _plan(conn: Connection[Any], part: _Part) -> Problem | None:
     )
 
 
-def _problem(path: str, error: Error) -> Problem | None:
+def refusal(path: str, error: Error) -> Problem:
+    """Say what the server holds against the SQL at a place of a spec, and what to write instead."""
     message = (error.diag.message_primary or str(error)).rstrip(".")
     hint = error.diag.message_hint or ""
     match error:

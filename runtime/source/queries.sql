@@ -85,17 +85,18 @@ WHERE i.indrelid = ANY(%(oids)s::oid[]) AND i.indisunique AND NOT i.indisprimary
 ORDER BY i.indrelid, i.indexrelid
 
 -- name: partitions
--- The leaves below each partitioned table, however deep, with their rows.
+-- What is below each partitioned table, however deep; only leaves have rows of their own.
 WITH RECURSIVE below AS (
     SELECT inhparent AS root, inhrelid AS relation FROM pg_inherits WHERE inhparent = ANY(%(oids)s::oid[])
     UNION ALL
     SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.relation
 )
-SELECT b.root::int8 AS oid, n.nspname || '.' || c.relname AS leaf, greatest(c.reltuples, 0)::int8 AS estimated_rows
+SELECT b.root::int8 AS oid, n.nspname || '.' || c.relname AS leaf,
+       CASE c.relkind WHEN 'r' THEN greatest(c.reltuples, 0)::int8 ELSE 0 END AS estimated_rows
 FROM below b
 JOIN pg_class c ON c.oid = b.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relispartition AND c.relkind = 'r'
+WHERE c.relispartition AND c.relkind IN ('r', 'p')
 ORDER BY b.root, n.nspname, c.relname
 
 -- name: safe_functions

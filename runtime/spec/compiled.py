@@ -19,15 +19,18 @@ class Statement(Frozen):
 
 
 class CompiledText(Frozen):
-    """One text, ready to render."""
+    """One text for one channel, ready to render; `runtime/templates` judged and made its templates."""
 
     locale: str
+    """A language tag; empty for the default text."""
     channel: str
+    """email or slack; empty is read as a mail for every channel."""
     subject: str
+    """Jinja2, one line; may be empty for Slack, whose text says it already."""
     html: str
-    """Jinja2 over compiled HTML; empty for channels without HTML."""
+    """Jinja2 over compiled HTML, which also prints `_subject` and `_footer`; empty for Slack."""
     text: str
-    """Jinja2 plain text or mrkdwn; empty means: derive it from the HTML."""
+    """Jinja2: the plain text of a mail, or mrkdwn."""
 
 
 class CompiledStep(Frozen):
@@ -47,6 +50,14 @@ class CompiledStep(Frozen):
     texts: tuple[CompiledText, ...] = ()
 
 
+class Clause(Frozen):
+    """A part of a match's condition, true or false, never NULL."""
+
+    name: str
+    """op, becomes, before (it was not so before), columns or when."""
+    sql: str
+
+
 class Match(Frozen):
     """How captured changes of a table start runs."""
 
@@ -61,6 +72,8 @@ class Match(Frozen):
     condition: str
     """Exact SQL over `new`, `old` (typed rows) and `op` (text), immutable, no subquery. True or false, never NULL.
     It holds no `%` (unless a name does), so it may stand in a query with or without parameters."""
+    clauses: tuple[Clause, ...] = ()
+    """The same in parts that must all hold, in the order in which they are asked: they tell where a change failed."""
 
 
 class CompiledWorkflow(Frozen):
@@ -78,6 +91,8 @@ class CompiledWorkflow(Frozen):
     live: Statement | None = None
     """For texts that print `live`: run_id and the columns of the trigger's row as it is now; a run whose row is gone is
     absent."""
+    row: Statement | None = None
+    """With `while`, for tables with a primary key: run_id and the key; a run whose row is gone is absent."""
     steps: tuple[CompiledStep, ...]
     reads: tuple[str, ...]
     """Every table that the reader must be able to SELECT, as schema.table."""

@@ -113,6 +113,8 @@ class Lookup:
 
     def _member(self, node: exp.Column, relation: Relation) -> Field | None:
         name = node.name
+        if relation.row or relation is self.around.bare:
+            self.uses.rows.setdefault(relation.row, set()).add(name)
         if name not in relation.fields:
             if relation.is_open:
                 return self._note(node, Field(name))
@@ -121,8 +123,6 @@ class Lookup:
             return None
         if relation.table:
             self.uses.columns.add(f"{relation.table}.{name}")
-        if relation.row or relation is self.around.bare:
-            self.uses.rows.setdefault(relation.row, set()).add(name)
         return self._note(node, relation.fields[name])
 
     def _merged(self, node: exp.Column, holders: list[Relation]) -> Field:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from runtime.spec.compiled import Match
+from runtime.spec.compiled import Clause, Match
 from runtime.spec.fragment import Fragment
 from runtime.spec.model import ChangeTrigger, Operation
 from runtime.spec.prefilter import TRUE, Where, both, distinct, either, not_true, weakened
@@ -23,29 +23,39 @@ def build_match(
     becomes, when = fragments.get("/trigger/becomes"), fragments.get("/trigger/when")
     ops = operations(trigger)
     columns = [column for column in table.columns if column.name in trigger.columns]
+    clauses = _clauses(ops, becomes, when, columns)
     return Match(
         relation=table.relation,
         hook_columns=hook_columns,
         key=table.primary_key,
         ops=tuple(op.value for op in ops),
         prefilter={op.value: _prefilter(op, becomes, when, columns, table) for op in ops},
-        condition=_condition(ops, becomes, when, columns),
+        condition=_condition(clauses),
+        clauses=tuple(Clause(name=name, sql=sql) for name, sql in clauses.items()),
     )
 
 
-def _condition(
+def _clauses(
     ops: tuple[Operation, ...], becomes: Fragment | None, when: Fragment | None, columns: list[Column]
-) -> str:
-    parts = [f"op IN ({', '.join(repr(op.value) for op in ops)})"]
+) -> dict[str, str]:
+    clauses = {"op": f"op IN ({', '.join(repr(op.value) for op in ops)})"}
     if becomes:
         now, before = _over(becomes.tree, "new"), _over(becomes.tree, "old")
-        parts.append(f"(({now}) IS TRUE AND (op = 'insert' OR ({before}) IS NOT TRUE))")
+        clauses |= {"becomes": f"({now}) IS TRUE", "before": f"(op = 'insert' OR ({before}) IS NOT TRUE)"}
     if columns:
         changed = " OR ".join(_changed(column) for column in columns)
-        parts.append(f"(op <> 'update' OR {changed})")
+        clauses["columns"] = f"(op <> 'update' OR {changed})"
     if when:
-        parts.append(f"(({render_row(when.tree, _whole_rows)}) IS TRUE)")
-    return " AND ".join(parts)
+        clauses["when"] = f"(({render_row(when.tree, _whole_rows)}) IS TRUE)"
+    return clauses
+
+
+def _condition(clauses: Mapping[str, str]) -> str:
+    """Join the clauses; an edge is one thing, so its two stand in parentheses."""
+    parts = dict(clauses)
+    if "becomes" in parts:
+        parts["becomes"] = f"({parts['becomes']} AND {parts.pop('before')})"
+    return " AND ".join(parts.values())
 
 
 def _over(tree: exp.Expr, row: str) -> str:

@@ -14,10 +14,9 @@ def columns_printed(step: SendStep, root: str) -> frozenset[str] | None:
     found: set[str] = set()
     for source in _sources(step):
         try:
-            tree = _READER.parse(source)
-        except TemplateSyntaxError:
-            continue  # told by runtime/templates; such a text is never rendered
-        columns = _columns(tree, root)
+            columns = _columns(_READER.parse(source), root)
+        except (TemplateSyntaxError, RecursionError, ValueError):
+            continue  # not Jinja2, or too deep: told by runtime/templates; such a text is never rendered
         if columns is None:
             return None
         found |= columns

@@ -62,7 +62,7 @@ class Table(Frozen):
     estimated_rows: int = 0
     row_security: bool = False
     partitions: tuple[str, ...] = ()
-    """Leaf partitions, as schema.table."""
+    """Its partitions and theirs, as schema.table."""
 
     @property
     def relation(self) -> str:

@@ -1,5 +1,7 @@
 """Judges a workflow against a catalog: every problem and every warning at once, each with its place, reason and fix."""
 
+from collections.abc import Iterable
+
 from runtime.errors import Problem
 from runtime.spec.change_rules import check_change
 from runtime.spec.model import ChangeTrigger, Workflow
@@ -31,6 +33,11 @@ def judge(found: Survey) -> list[Problem]:
     problems += check_steps(found)
     for fragment in found.fragments.values():
         problems += check_predicates(fragment, found.catalog)
+    return in_order(problems)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return each problem once, in the order in which a spec is read."""
     return sorted(dict.fromkeys(problems), key=lambda problem: _order(problem.path))
 
 

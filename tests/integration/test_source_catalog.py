@@ -114,7 +114,7 @@ def test_keys_references_checks_partitions_and_row_security_are_read(odd: Catalo
         ForeignKey(columns=("tenant", "client"), table="Odd Shop.Client Data", references=("Tenant", "Number")),
     )
     assert visits.checks == ("(id > 0)",)
-    assert visits.partitions == ("Odd Shop.visits_2025", "Odd Shop.visits_2026_1")
+    assert visits.partitions == ("Odd Shop.visits_2025", "Odd Shop.visits_2026", "Odd Shop.visits_2026_1")
     assert visits.estimated_rows == 30
     assert _table(odd, "shop.orders").checks[1].startswith("(status = ANY (ARRAY['pending'::text")
 

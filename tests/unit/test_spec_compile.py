@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import sqlglot
 
-from runtime.errors import Invalid
-from runtime.spec.compile import compile_workflow
+from runtime.errors import Invalid, Problem
+from runtime.spec.compile import compile_sound_parts, compile_workflow
 from runtime.spec.compiled import CompiledText, CompiledWorkflow, Match, Statement
 from runtime.spec.model import SendStep
 from runtime.spec.names import Names, names_in_scope
@@ -214,6 +214,28 @@ def test_an_answer_of_the_server_says_where() -> None:
     with pytest.raises(LookupError) as error:
         compile_workflow(parse_spec(spec()), shop(), describe=describe, texts=lambda _step, _path: ())
     assert error.value.__notes__ == ["at /steps/0/to"]
+
+
+def test_what_the_server_refuses_is_told_at_its_place_and_what_is_sound_is_compiled() -> None:
+    def describe(sql: str) -> tuple[Column, ...]:
+        if "products" in sql:
+            raise Invalid([Problem("", "unknown-function", "No such operator.", "Cast it.")])
+        return (Column(name="run_id", type="bigint"), Column(name="key", type="integer"))
+
+    steps = [
+        {"query": "odd", "sql": "SELECT p.title FROM shop.products p"},
+        {"query": "after", "sql": "SELECT o.title FROM odd o"},
+        {"wait": "w", "for": "soon"},
+        {**SEND, "if": "EXISTS (SELECT FROM after)"},
+    ]
+    data = parse_spec(spec(if_="new.nosuch = 1", while_="live.status = 'paid'", steps=steps))
+    made = compile_sound_parts(data, shop(), describe=describe, texts=lambda _step, _path: ())
+    wrong = [(problem.path, problem.code) for problem in made.problems]
+    assert wrong == [("/if", "unknown-column"), ("/steps/0/sql", "unknown-function"), ("/steps/2/for", "bad-duration")]
+    assert made.workflow.condition is None
+    assert made.workflow.while_ is not None
+    assert [step.query is not None for step in made.workflow.steps] == [False, False, False, True]
+    assert made.workflow.steps[3].condition is None
 
 
 def test_names_for_texts_know_what_may_be_null() -> None:

@@ -86,7 +86,8 @@ CREATE TABLE tidings.outbox (              -- ChangeEvents not yet claimed; writ
     old          jsonb,
     captured_at  timestamptz NOT NULL,
     PRIMARY KEY (id)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        vacuum_truncate = false);  -- cutting off empty pages locks the table, and the user's writes would wait
 
 CREATE TABLE tidings.outbox_key (          -- the ladder's second rung: the payload failed, key and operation are safe
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -97,7 +98,7 @@ CREATE TABLE tidings.outbox_key (          -- the ladder's second rung: the payl
     error        text NOT NULL,
     captured_at  timestamptz NOT NULL,
     handled_at   timestamptz
-);
+) WITH (vacuum_truncate = false);
 -- The third rung is a sequence tidings.missed_<hook id>, created with each hook: it survives a rollback.
 
 CREATE TABLE tidings.event (               -- ChangeEvents that started a run, kept for the retention time
@@ -158,16 +159,19 @@ CREATE TABLE tidings.approval (            -- a person's answer to one digest
     summary       text NOT NULL,           -- the sentence that was shown
     requested_by  text NOT NULL,
     requested_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    status        text NOT NULL DEFAULT 'asked' CHECK (status IN ('asked', 'approved', 'rejected', 'redeemed')),
+    status        text NOT NULL DEFAULT 'asked'   -- withdrawn: the draft moved on before anybody answered
+                  CHECK (status IN ('asked', 'approved', 'rejected', 'redeemed', 'withdrawn')),
     decided_by    text,
     decided_via   text CHECK (decided_via IN ('console', 'terminal')),
     decided_at    timestamptz,
     note          text NOT NULL DEFAULT '',
     PRIMARY KEY (project_id, id),
     FOREIGN KEY (project_id, workflow_id) REFERENCES tidings.workflow ON DELETE CASCADE,
-    CHECK ((status = 'asked') = (decided_at IS NULL)),
-    CHECK ((status = 'asked') = (decided_via IS NULL))
+    CHECK ((status IN ('asked', 'withdrawn')) = (decided_at IS NULL)),
+    CHECK ((status IN ('asked', 'withdrawn')) = (decided_via IS NULL)),
+    CHECK ((status IN ('asked', 'withdrawn')) = (decided_by IS NULL))
 );
+CREATE UNIQUE INDEX approval_asked ON tidings.approval (project_id, workflow_id) WHERE status = 'asked';
 
 CREATE TABLE tidings.workflow_version (    -- immutable, except for the two generations that bound its life
     project_id       int NOT NULL,
@@ -187,8 +191,18 @@ CREATE TABLE tidings.workflow_version (    -- immutable, except for the two gene
     retired_at       timestamptz,
     PRIMARY KEY (project_id, id),
     UNIQUE (project_id, workflow_id, number),
-    FOREIGN KEY (project_id, workflow_id) REFERENCES tidings.workflow
+    FOREIGN KEY (project_id, workflow_id) REFERENCES tidings.workflow,
+    CHECK ((hook_id IS NULL) = (from_generation IS NULL)),
+    CHECK (hook_id IS NULL OR (until_generation IS NULL) = (retired_at IS NULL)),
+    CHECK (until_generation > from_generation)
 );
+CREATE FUNCTION tidings.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'A workflow version never changes; publish a new one.';
+END $$;
+CREATE TRIGGER immutable
+    BEFORE UPDATE OF workflow_id, number, digest, spec, source, compiled, fingerprint, hook_id, from_generation, published_at
+    ON tidings.workflow_version FOR EACH ROW EXECUTE FUNCTION tidings.refuse_change();
 
 -- Engine ------------------------------------------------------------------------------------------------------------
 
@@ -202,7 +216,7 @@ CREATE TABLE tidings.run (                 -- primary key only, so that updates 
     at           timestamptz NOT NULL,     -- event.at
     state        text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'waiting', 'completed', 'ended', 'failed')),
     reason       text,                     -- ended: condition_false, while_false, gone; failed: what happened
-    step         smallint NOT NULL DEFAULT 0,  -- index of the step to do next
+    step         smallint NOT NULL DEFAULT 0,  -- index of the step to do next; -1: the workflow's `if`
     step_at      timestamptz NOT NULL,     -- when the step before was done: what durations count from
     context      jsonb NOT NULL DEFAULT '{}',  -- query name -> rows
     created_at   timestamptz NOT NULL,
@@ -222,7 +236,25 @@ CREATE TABLE tidings.slot (                -- a schedule's slot happens once per
     project_id   int NOT NULL,
     workflow_id  bigint NOT NULL,
     at           timestamptz NOT NULL,
-    PRIMARY KEY (project_id, workflow_id, at)
+    outcome      text NOT NULL DEFAULT 'started' CHECK (outcome IN ('started', 'paused', 'missed')),
+    since        timestamptz,              -- missed: this slot and every other one after `since` came too late to be done
+    PRIMARY KEY (project_id, workflow_id, at),
+    CHECK ((outcome = 'missed') = (since IS NOT NULL))
+);
+
+CREATE TABLE tidings.match_count (         -- changes that reached a version, by day on Tidings' clock, and where they failed
+    project_id   int NOT NULL,
+    version_id   bigint NOT NULL,
+    day          date NOT NULL,
+    seen         bigint NOT NULL,
+    matched      bigint NOT NULL,
+    not_op       bigint NOT NULL,          -- of those that did not match, the first clause that did not hold
+    not_becomes  bigint NOT NULL,
+    not_before   bigint NOT NULL,          -- it was in that state already
+    not_columns  bigint NOT NULL,
+    not_when     bigint NOT NULL,
+    failed       bigint NOT NULL,          -- dead letters
+    PRIMARY KEY (project_id, version_id, day)
 );
 
 CREATE TABLE tidings.work (                -- what workers owe: the truth behind every nudge
@@ -276,14 +308,30 @@ CREATE TABLE tidings.delivery_batch (      -- a provider request, frozen before 
     idempotency_key   text NOT NULL,
     request           jsonb NOT NULL,      -- {"messages": [...]}: exactly what each attempt sends, in order
     attempts          int NOT NULL DEFAULT 0,
-    first_attempt_at  timestamptz,         -- wall clock: the provider's idempotency window counts from here
+    first_attempt_at  timestamptz,         -- wall clock, of the first attempt that was not surely refused: from here
+                                           -- counts the time in which the provider takes the same request only once
     provider_ids      text[] NOT NULL DEFAULT '{}',  -- by position
-    error             text,
+    reason            text NOT NULL DEFAULT '',  -- refused, gave_up, interrupted, unanswered, quota, mode, …
+    error             text NOT NULL DEFAULT '',  -- what the last attempt ended with, in words
     created_at        timestamptz NOT NULL,
     finished_at       timestamptz,
     PRIMARY KEY (project_id, id),
-    UNIQUE (project_id, idempotency_key)
+    UNIQUE (project_id, idempotency_key),
+    CHECK ((finished_at IS NULL) = (state IN ('queued', 'held', 'sending')))
 ) WITH (fillfactor = 80);
+DO $$ BEGIN                                -- requests are most of what is written for a message; not every server has lz4
+    ALTER TABLE tidings.delivery_batch ALTER COLUMN request SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN NULL;
+END $$;
+
+CREATE TABLE tidings.provider_pause (      -- a limit or a quota: nothing is given to the provider before then
+    project_id  int NOT NULL REFERENCES tidings.project,
+    provider    text NOT NULL,
+    until       timestamptz NOT NULL,      -- on Tidings' clock
+    reason      text NOT NULL,             -- rate_limited, quota
+    error       text NOT NULL,
+    PRIMARY KEY (project_id, provider)
+);
 
 CREATE TABLE tidings.message (             -- one per (run, step, recipient), inserted once
     project_id     int NOT NULL,
@@ -299,6 +347,7 @@ CREATE TABLE tidings.message (             -- one per (run, step, recipient), in
     position       smallint,               -- within the batch's request
     outcome        text CHECK (outcome IN ('suppressed', 'failed', 'held')),
     reason         text NOT NULL DEFAULT '',  -- no_address, suppressed, unsubscribed, render_failed, …
+    detail         text NOT NULL DEFAULT '',  -- the reason in words
     created_at     timestamptz NOT NULL,
     PRIMARY KEY (project_id, id),
     UNIQUE (project_id, run_id, step, recipient_key),
@@ -311,7 +360,8 @@ CREATE TABLE tidings.delivery_event (      -- what providers say later; only exc
     project_id         int NOT NULL,
     id                 bigint GENERATED ALWAYS AS IDENTITY,
     message_id         bigint NOT NULL,
-    kind               text NOT NULL,      -- delivered, bounced, failed; opened, clicked, complained, unsubscribed
+    kind               text NOT NULL CHECK (kind IN ('delivered', 'bounced', 'failed', 'suppressed',
+                                                     'opened', 'clicked', 'complained', 'unsubscribed')),
     at                 timestamptz NOT NULL,
     detail             jsonb NOT NULL DEFAULT '{}',
     provider_event_id  text,
@@ -320,27 +370,28 @@ CREATE TABLE tidings.delivery_event (      -- what providers say later; only exc
 );
 CREATE INDEX delivery_event_message ON tidings.delivery_event (project_id, message_id);
 
-CREATE VIEW tidings.message_status AS      -- exactly one delivery status per message
+CREATE VIEW tidings.message_status AS      -- exactly one delivery status per message, with its reason and that in words
 SELECT m.project_id, m.id, m.run_id, m.step, m.recipient_key, m.channel, m.address, m.locale, m.batch_id, m.position,
-       m.created_at, b.provider, b.provider_ids[m.position + 1] AS provider_id,
+       m.created_at, b.provider, nullif(b.provider_ids[m.position + 1], '') AS provider_id,
        coalesce(e.kind, m.outcome, CASE b.state WHEN 'sending' THEN 'queued' ELSE b.state END) AS status,
-       CASE WHEN m.reason <> '' THEN m.reason ELSE coalesce(e.detail->>'reason', b.error, '') END AS reason
+       coalesce(e.detail->>'reason', nullif(m.reason, ''), b.reason, '') AS reason,
+       coalesce(e.detail->>'message', nullif(m.detail, ''), b.error, '') AS detail
 FROM tidings.message m
 LEFT JOIN tidings.delivery_batch b ON b.project_id = m.project_id AND b.id = m.batch_id
 LEFT JOIN LATERAL (
     SELECT d.kind, d.detail FROM tidings.delivery_event d
-    WHERE d.project_id = m.project_id AND d.message_id = m.id AND d.kind IN ('delivered', 'bounced', 'failed', 'uncertain')
+    WHERE d.project_id = m.project_id AND d.message_id = m.id AND d.kind IN ('delivered', 'bounced', 'failed', 'suppressed')
     ORDER BY d.at DESC, d.id DESC LIMIT 1
 ) e ON true;
 
 CREATE TABLE tidings.suppression (
     project_id  int NOT NULL REFERENCES tidings.project,
     address     text NOT NULL,             -- lower case
-    topic       text NOT NULL DEFAULT '',  -- empty: everything but transactional for complaints and unsubscribes
+    topic       text NOT NULL DEFAULT '',  -- empty: everything; but transactional, for complaints and unsubscribes
     reason      text NOT NULL CHECK (reason IN ('bounced', 'complained', 'unsubscribed', 'manual')),
     source      text NOT NULL DEFAULT '',
     at          timestamptz NOT NULL,
-    PRIMARY KEY (project_id, address, topic)
+    PRIMARY KEY (project_id, address, topic, reason)  -- lifting one reason leaves the others
 );
 
 CREATE TABLE tidings.inbox (               -- the local inbox: what was delivered without leaving the machine

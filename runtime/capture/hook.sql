@@ -1,0 +1,127 @@
+-- name: function
+-- CREATE OR REPLACE takes no lock on the table: a republish disturbs nobody. Sessions take the new body at their next call.
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp {settings} AS {body}
+
+-- name: trigger
+-- Never with WHEN or UPDATE OF: both name columns, fail writes and block DROP COLUMN.
+CREATE TRIGGER {trigger} AFTER {event} ON {relation} REFERENCING {rows} FOR EACH STATEMENT EXECUTE FUNCTION {function}()
+
+-- name: idle
+-- The body of a hook that nobody needs at present.
+BEGIN
+    RETURN NULL;
+END
+
+-- name: body
+-- The ladder: payload, then key and error, then a counter. Outside a guard stands nothing that can fail.
+#variable_conflict use_variable
+DECLARE
+    broken text := current_setting({broken}, true);
+    problem text;
+    changed bigint;
+BEGIN
+    IF current_setting('tidings.skip', true) IN ('on', 'true', 'yes', '1') THEN
+        BEGIN
+            PERFORM nextval({skipped}) FROM {counted};
+        EXCEPTION WHEN OTHERS THEN
+            RAISE LOG 'tidings: could not count what was skipped of hook {id}: %', SQLERRM;
+        END;
+        RETURN NULL;
+    END IF;
+    BEGIN
+        {early_exit}
+        IF broken LIKE {open} AND split_part(broken, ' ', 3)::bigint > extract(epoch FROM clock_timestamp()) THEN
+            problem := 'not tried, because it failed in this session three times just before';
+        ELSE
+            {capture}
+            IF FOUND THEN
+                {ring}
+            END IF;
+            IF broken <> '' THEN
+                PERFORM set_config({broken}, '', false);
+            END IF;
+            RETURN NULL;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        problem := SQLSTATE || ': ' || SQLERRM;
+        PERFORM set_config({broken}, CASE
+            WHEN broken = {second} OR broken LIKE {open}
+            THEN {third} || ' ' || (extract(epoch FROM clock_timestamp())::bigint + {cooling})
+            WHEN broken = {first} THEN {second}
+            ELSE {first} END, false);
+    END;
+    BEGIN
+        LOCK TABLE tidings.outbox_key IN ROW EXCLUSIVE MODE NOWAIT;
+        {keep_key}
+        RETURN NULL;
+    EXCEPTION WHEN OTHERS THEN
+        IF problem NOT LIKE 'not tried%' THEN
+            RAISE LOG 'tidings: hook {id} captured neither row (%) nor key (%)', problem, SQLERRM;
+        END IF;
+    END;
+    BEGIN
+        PERFORM nextval({missed}) FROM {counted};
+    EXCEPTION WHEN OTHERS THEN
+        RAISE LOG 'tidings: hook {id} could not even count what it missed: %', SQLERRM;
+    END;
+    RETURN NULL;
+END
+
+-- name: exit_if_empty
+IF NOT EXISTS (SELECT FROM {counted}) THEN
+            RETURN NULL;
+        END IF;
+
+-- name: exit_if_no_update
+SELECT count(*) INTO changed FROM (SELECT FROM old_rows LIMIT 2) AS few;
+        IF changed = 0 THEN
+            RETURN NULL;
+        END IF;
+
+-- name: exit_if_unpaired
+-- Only a row that moves to another partition can lose its partner: a trigger there may refuse it.
+{exit_if_no_update}
+        IF (SELECT count(*) FROM new_rows) <> (SELECT count(*) FROM old_rows) THEN
+            RAISE EXCEPTION 'an update has more old rows than new ones';
+        END IF;
+
+-- name: capture
+INSERT INTO tidings.outbox (hook_id, generation, op, key, new, old, captured_at)
+            SELECT {id}, {generation}, {op}, {key}, {new}, {old}, clock_timestamp()
+            FROM {source}
+            WHERE {prefilter};
+
+-- name: capture_update
+-- Old and new rows stand in the same order. One row, the usual case, needs no pairing. Many are joined by their number;
+-- enable_nestloop is off, for a plan made for few rows is kept and would be quadratic for many.
+IF changed >= 1 THEN
+                {one}
+            ELSE
+                {many}
+            END IF;
+
+-- name: numbered
+(SELECT *, row_number() OVER () AS "tidings position" FROM new_rows) AS n
+            JOIN (SELECT *, row_number() OVER () AS "tidings position" FROM old_rows) AS o
+            ON n."tidings position" = o."tidings position"
+
+-- name: keep_key
+INSERT INTO tidings.outbox_key (hook_id, generation, op, key, error, captured_at)
+        SELECT {id}, {generation}, {op}, {key}, left(problem, 500), clock_timestamp()
+        FROM {source};
+
+-- name: keep_unpaired_key
+INSERT INTO tidings.outbox_key (hook_id, generation, op, key, error, captured_at)
+        SELECT {id}, {generation}, {op}, {key}, left(problem, 500), clock_timestamp()
+        FROM old_rows AS n
+        WHERE (SELECT count(*) FROM new_rows) <> (SELECT count(*) FROM old_rows);
+
+-- name: ring
+-- The dispatcher holds this lock while it sleeps, and gets it only when no transaction that found it awake is still open:
+-- so no ring is ever missing. A NOTIFY would break PREPARE TRANSACTION, and a full queue would fail the user's commit.
+IF current_setting('max_prepared_transactions') = '0' AND NOT pg_try_advisory_xact_lock_shared({space}, {project}) THEN
+                    IF pg_notification_queue_usage() < 0.5 THEN
+                        PERFORM pg_notify({channel}, '');
+                    END IF;
+                END IF;

@@ -1,0 +1,37 @@
+"""What the pages need at hand."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from runtime.ledger.database import Ledger
+from runtime.source.reader import Source
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One project's console: its ledger, its source, and who may look."""
+
+    ledger: Ledger
+    source: Source
+    installer_url: str = field(repr=False)
+    """Used only to publish what a person approved here."""
+    token: str = field(repr=False)
+    host: str = "127.0.0.1"
+
+    @property
+    def session(self) -> str:
+        """Return the cookie's value: made from the token, which itself stands in no cookie."""
+        return hmac.new(self.token.encode(), b"console session", hashlib.sha256).hexdigest()
+
+    def opens(self, token: str) -> bool:
+        """Return whether a token is the right one, without telling by the time it takes."""
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk of the console that a request came to."""
+    desk: Desk = request.app.state.desk
+    return desk

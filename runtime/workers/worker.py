@@ -1,0 +1,57 @@
+"""A worker process: Dramatiq threads that perform work. Killing one at any moment loses nothing."""
+
+import logging
+import threading
+
+from dramatiq import Broker, Worker, actor
+from psycopg import Error as PostgresError
+from psycopg_pool import PoolTimeout
+
+from runtime.engine.engine import Engine
+from runtime.engine.perform import perform
+from runtime.errors import TidingsError
+from runtime.settings import Settings
+from runtime.workers.assembly import open_engine
+from runtime.workers.broker import ACTOR, QUEUE, Nudger, make_broker
+
+_STOP_MILLISECONDS = 20_000
+_log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, stop: threading.Event) -> None:
+    """Work until `stop` is set; what is being performed then is finished first."""
+    broker = make_broker(settings)
+    with open_engine(settings, connections=settings.worker_threads + 1) as engine:
+        declare_actor(broker, engine)
+        worker = Worker(broker, queues={QUEUE}, worker_threads=settings.worker_threads, worker_timeout=100)
+        worker.start()
+        try:
+            stop.wait()
+        finally:
+            worker.stop(timeout=_STOP_MILLISECONDS)
+            broker.close()
+
+
+def declare_actor(broker: Broker, engine: Engine) -> None:
+    """Declare the one actor there is: `perform(work_id)`."""
+    nudger = Nudger(broker)
+
+    @actor(broker=broker, queue_name=QUEUE, actor_name=ACTOR)
+    def perform_work(work_id: int) -> None:
+        perform_chain(engine, work_id, nudger)
+
+
+def perform_chain(engine: Engine, work_id: int, nudger: Nudger) -> None:
+    """Perform work and then the first thing that follows from it, and so on; the others are for other threads.
+
+    A message that was just made is delivered in the same breath. What goes wrong here stays owed in Postgres.
+    """
+    following = [work_id]
+    while following:
+        current, *others = following
+        nudger.nudge(others)
+        try:
+            following = perform(engine, current)
+        except (PostgresError, PoolTimeout, TidingsError) as error:
+            _log.warning("work.interrupted work=%d reason=%s", current, error)
+            return
