@@ -2,15 +2,12 @@
 
 import click
 
-from agent.drafter import NO_KEY
-from cli.draft import ask, show, work
-from cli.drafters import drafter_for
+from cli.draft import ask, listen, show, work
+from cli.drafters import open_drafter
 from cli.person import require_person
 from cli.terminal import say
-from runtime.errors import NotAllowed
 from runtime.settings import load_settings
 from tools.drafter import Drafter, DraftOutcome
-from tools.services import open_services
 
 
 @click.command()
@@ -18,12 +15,8 @@ from tools.services import open_services
 def chat(*, workflow: str) -> None:
     """Write a workflow in a conversation. It stays a draft until you approve it with `tidings approve`."""
     require_person("A conversation")
-    settings = load_settings()
-    with open_services(settings) as services:
-        drafter = drafter_for(services)
-        if drafter is None:
-            raise NotAllowed(NO_KEY)
-        outcome = work(drafter, str(click.prompt("Who shall hear what, and when")), workflow=workflow)
+    with open_drafter(load_settings()) as drafter:
+        outcome = work(drafter, listen("Who shall hear what, and when?"), workflow=workflow)
         while following := _follow(drafter, outcome):
             outcome = following
     if outcome.status != "needs_approval":  # that one has been shown
@@ -40,5 +33,5 @@ def _follow(drafter: Drafter, outcome: DraftOutcome) -> DraftOutcome | None:
         return None
     show(outcome)
     say()
-    wanted = str(click.prompt("What shall be different (empty: nothing)", default="", show_default=False))
+    wanted = listen("What shall be different? Nothing: press Enter.", default="")
     return work(drafter, "", thread=outcome.thread, answer=wanted) if wanted.strip() else None

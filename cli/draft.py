@@ -6,12 +6,11 @@ from dataclasses import asdict
 import click
 
 from agent.drafter import NO_KEY
-from cli.drafters import drafter_for
+from cli.drafters import open_drafter
 from cli.person import visible
 from cli.terminal import interactive, progress, say, say_json
 from runtime.settings import Settings, load_settings
 from tools.drafter import Drafter, DraftOutcome
-from tools.services import open_services
 
 _SHOWN_OF_DIGEST = 12
 
@@ -51,7 +50,12 @@ def work(drafter: Drafter, request: str, *, workflow: str = "", thread: str = ""
 def ask(outcome: DraftOutcome) -> str:
     """Put the questions of a request to the person at the terminal and return the answer."""
     show_questions(outcome)
-    return str(click.prompt("Your answer"))
+    return listen("Your answer?")
+
+
+def listen(question: str, *, default: str | None = None) -> str:
+    """Return what the person says; without a default they must say something."""
+    return str(click.prompt(question, default=default, show_default=False, prompt_suffix="\n> "))
 
 
 def show(outcome: DraftOutcome) -> None:
@@ -81,10 +85,7 @@ def show_questions(outcome: DraftOutcome) -> None:
 def _draft(settings: Settings, request: str, *, workflow: str, thread: str, answer: str, asking: bool) -> DraftOutcome:
     if not settings.anthropic_api_key:
         return DraftOutcome("unavailable", message=NO_KEY)
-    with open_services(settings) as services:
-        drafter = drafter_for(services)
-        if drafter is None:
-            return DraftOutcome("unavailable", message=NO_KEY)
+    with open_drafter(settings) as drafter:
         outcome = work(drafter, request, workflow=workflow, thread=thread, answer=answer)
         while asking and outcome.status == "needs_input" and interactive():
             outcome = work(drafter, "", thread=outcome.thread, answer=ask(outcome))

@@ -26,9 +26,9 @@ from runtime.workers.broker import Nudger, make_broker
 from runtime.workers.leadership import Leadership
 
 CLAIM_LIMIT = 1_000
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.25
 SWEEP_SECONDS = 1.0
-IDLE = timedelta(milliseconds=250)
+IDLE = timedelta(milliseconds=500)
 STANDBY_SECONDS = 1.0
 _LONGEST_PAUSE = 5.0
 _log = logging.getLogger(__name__)

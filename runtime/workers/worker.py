@@ -15,6 +15,8 @@ from runtime.workers.assembly import open_engine
 from runtime.workers.broker import ACTOR, QUEUE, Nudger, make_broker
 
 _STOP_MILLISECONDS = 20_000
+_LOOK_MILLISECONDS = 1_000
+"""How often an idle thread looks whether it shall stop; a message wakes it at once."""
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,8 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     broker = make_broker(settings)
     with open_engine(settings, connections=settings.worker_threads + 1) as engine:
         declare_actor(broker, engine)
-        worker = Worker(broker, queues={QUEUE}, worker_threads=settings.worker_threads, worker_timeout=100)
+        threads = settings.worker_threads
+        worker = Worker(broker, queues={QUEUE}, worker_threads=threads, worker_timeout=_LOOK_MILLISECONDS)
         worker.start()
         try:
             stop.wait()

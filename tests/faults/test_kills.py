@@ -80,3 +80,15 @@ def test_two_workers_with_the_same_nudges_do_the_work_once(system: System) -> No
         " SELECT gen_random_uuid(), queue_name, 'queued', message FROM tidings.dramatiq_queue"
     )
     system.check(1, 20)
+
+
+def test_postgres_is_restarted_under_everything(system: System, server: PostgresServer) -> None:
+    system.start("dispatch", "worker")
+    system.ship(1, 20)
+    wait_for(lambda: len(system.far_end.mails) > 0, lambda: "nothing was accepted")
+    server.stop()
+    server.start()
+    system.ship(21, 40)
+    system.let_leases_run_out()
+    system.check(1, 40)
+    assert [process.poll() for process in system.processes.values()] == [None, None]
