@@ -12,7 +12,7 @@ async def validate(state: State, live: Live) -> Next:
     live.tell("Checking it against the schema")
     answer = await live.tools.call("validate_workflow", spec=state["spec"])
     problems = serious(answer.get("problems", []))
-    return redo(state, problems) if problems else Next("save", {"words": answer.get("words", "")})
+    return redo(state, problems) if problems else Next("save")
 
 
 async def save(state: State, live: Live) -> Next:

@@ -5,7 +5,7 @@ from typing import Any
 from agent.answer import Answer, read_answer, shape_problems
 from agent.ground import catalog_text
 from agent.model import MAX_TOKENS, Reply
-from agent.prompt import MOST_QUESTIONS, prompt
+from agent.prompt import MOST_QUESTIONS, MOST_ROUNDS, prompt
 from agent.repair import problem, redo
 from agent.state import Live, Next, State, failed
 from runtime.errors import Invalid
@@ -14,7 +14,6 @@ from runtime.spec.reading import parse_spec
 from runtime.spec.yaml import dump_spec
 
 GUIDE = "tidings://language"
-MOST_ROUNDS = 2
 MOST_LOOKS = 2
 _EVERY = 2_000
 """Characters between two lines of progress."""

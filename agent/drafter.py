@@ -4,7 +4,7 @@ The graph is a client of an MCP server of ours that has no drafter itself, so it
 runs until the person is needed; what it needs then, and the thread to go on with, is the outcome.
 """
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from mcp import Client
@@ -29,6 +29,7 @@ NO_KEY = (
     "model then writes the workflow through the tools, without a key here. Or set ANTHROPIC_API_KEY (or write it into "
     "secrets.env in Tidings' home) and call this again."
 )
+LONGEST_REQUEST = 10_000
 
 
 class GraphDrafter:
@@ -51,8 +52,9 @@ class GraphDrafter:
         """
         if not self._settings.anthropic_api_key:
             return DraftOutcome("unavailable", message=NO_KEY)
-        if not thread and not request.strip():
-            return DraftOutcome("failed", message="Say in a sentence who shall hear what, and when.")
+        if not thread and not 0 < len(request.strip()) <= LONGEST_REQUEST:
+            said = f"Say in a sentence who shall hear what, and when; at most {LONGEST_REQUEST:,} characters."
+            return DraftOutcome("failed", message=said)
         name = thread or new_thread(self._settings.project_id)
         given = {"thread": name, "request": request.strip(), "workflow": workflow} if not thread else None
         try:
@@ -87,8 +89,9 @@ class GraphDrafter:
                 state = await look(graph, thread)
                 going_on, begin = (True, given) if given is not None else _input(state, thread, answer)
                 if going_on:
-                    async for line in run_graph(graph, begin, thread=thread, live=live):
-                        await progress(line)
+                    async with aclosing(run_graph(graph, begin, thread=thread, live=live)) as lines:
+                        async for line in lines:
+                            await progress(line)
                     await saver.aprune([thread], strategy="keep_latest")
                 return outcome(thread, await look(graph, thread))
             except (TidingsError, PostgresError, PoolTimeout) as error:

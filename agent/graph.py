@@ -1,11 +1,12 @@
 """The graph: ground → draft → validate → save → test → prepare → review → publish, and back to draft with problems.
 
-This is the only module that knows LangGraph. Nodes are plain functions of the state and of what is at hand; the ones
-that wait for a person are two, a question and what follows from its answer, because LangGraph runs the code before an
-interrupt again at every resume. LangGraph is imported when a graph is built: the tools and `--help` never load it.
+Besides agent/threads.py this is the only module that knows LangGraph. Nodes are plain functions of the state and of
+what is at hand. The ones that wait for a person are two, a question and what follows from its answer, because LangGraph
+runs the code before an interrupt again at every resume. LangGraph is imported when a graph is built: the tools and
+`--help` never load it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,7 +77,7 @@ def build_graph(saver: "BaseCheckpointSaver[str]") -> "Graph":
     return graph.compile(checkpointer=saver)
 
 
-async def run_graph(graph: "Graph", given: Any, *, thread: str, live: Live) -> AsyncIterator[str]:
+async def run_graph(graph: "Graph", given: Any, *, thread: str, live: Live) -> AsyncGenerator[str, None]:
     """Run a thread until it ends or waits for a person, and yield what is being done.
 
     `given` is the first state, an answer made by `reply_to`, or None to go on where a run broke off. Each step is in

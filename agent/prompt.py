@@ -11,6 +11,9 @@ from agent.model import Prompt
 from agent.state import State
 
 MOST_QUESTIONS = 3
+"""At a time."""
+MOST_ROUNDS = 2
+"""How often a person is asked; from then on the model chooses the usual."""
 
 
 def prompt(state: State, *, guide: str, catalog: str) -> Prompt:
@@ -66,7 +69,7 @@ def _request(state: State) -> str:
     elif state.get("taken"):
         parts.append(f"These names are taken: {', '.join(state['taken'])}.")
     parts += [_answered(entry) for entry in state.get("answers", [])]
-    if state.get("rounds", 0) >= 2:  # noqa: PLR2004  # see agent/ask.py
+    if state.get("rounds", 0) >= MOST_ROUNDS:
         parts.append("Ask no more questions: choose the usual, and say in `about` what you chose.")
     return "\n\n".join(parts)
 

@@ -15,7 +15,8 @@ async def prepare(state: State, live: Live) -> Next:
     problems = serious(answer.get("problems", []))
     if problems:
         return redo(state, problems)
-    update = {"digest": answer.get("digest", ""), "words": answer.get("words", ""), "problems": [], "note": ""}
+    words = "\n".join(part for part in (answer.get("about", ""), answer.get("words", "")) if part)
+    update = {"digest": answer.get("digest", ""), "words": words, "problems": [], "note": ""}
     if answer["status"] == "live":
         return _published(state, update)
     if answer["status"] not in {"needs_approval", "ready"}:

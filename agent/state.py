@@ -49,7 +49,7 @@ class State(TypedDict, total=False):
     digest: str
     """Of the draft that was tested and waits for approval."""
     words: str
-    """The workflow in Tidings' words."""
+    """What a person approves: the author's sentence and the workflow in Tidings' words."""
     report: str
     """What the rehearsal found, in a sentence."""
     note: str

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cli.drafters import drafter_for
 from cli.lifetime import log_to_stderr, until_stopped
+from cli.person import person_name
 from runtime.console.app import build_console
 from runtime.console.desk import Desk
 from runtime.settings import Settings, load_settings
@@ -36,7 +37,10 @@ def serve(settings: Settings, stop: threading.Event) -> None:
             source=services.source,
             installer_url=settings.installer_url,
             token=settings.console_token,
+            person=person_name(),
             host=settings.console_host,
+            public_url=settings.public_url,
+            report_secrets=tuple(filter(None, settings.resend_webhook_secret.split(","))),
         )
         tools = http_app(
             build_server(services, drafter=drafter_for(services)),

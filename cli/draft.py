@@ -7,9 +7,9 @@ import click
 
 from agent.drafter import NO_KEY
 from cli.drafters import open_drafter
-from cli.person import visible
 from cli.terminal import interactive, progress, say, say_json
 from runtime.settings import Settings, load_settings
+from runtime.visible import visible
 from tools.drafter import Drafter, DraftOutcome
 
 _SHOWN_OF_DIGEST = 12

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("cli.publish:publish", "Make an approved draft live."),
     "unpublish": ("cli.unpublish:unpublish", "End a workflow's live version."),
     "why": ("cli.why:why", "Say why somebody got a message, or why not."),
+    "runs": ("cli.runs:runs", "List what workflows did lately."),
     "contact": ("cli.contact:contact", "List, add or remove named fixed addresses."),
     "allow": ("cli.allow:allow", "List or change who is reached outside production mode too."),
     "mode": ("cli.mode:mode", "Show or change whether messages go to people."),

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import unicodedata
 
 import click
 
@@ -34,12 +33,3 @@ def person_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
-
-
-def visible(text: str) -> str:
-    """Return a text whose every character can be seen: what a spec says must not move the cursor or hide a word."""
-    return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return "    " if character == "\t" else character.encode("unicode_escape").decode()

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from cli.given import read_workflow
-from cli.person import visible
 from cli.project import open_project
 from cli.terminal import say, say_json
 from runtime.errors import NotFound
 from runtime.publishing.preview import Preview, PreviewMessage, preview_message
+from runtime.visible import visible
 
 
 @click.command()

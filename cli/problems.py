@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cli.person import visible
 from cli.terminal import say
 from runtime.errors import Problem
+from runtime.visible import visible
 
 
 def show_problems(problems: Sequence[Problem]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.person import person_name, visible
+from cli.person import person_name
 from cli.problems import show_problems
 from cli.project import OpenProject
 from cli.terminal import say
@@ -17,6 +17,7 @@ from runtime.publishing.reach import list_contacts
 from runtime.publishing.reports import StoredReport, load_report
 from runtime.publishing.versions import StoredWorkflow, load_workflow
 from runtime.spec.model import SendStep
+from runtime.visible import visible
 
 SHOWN_OF_DIGEST = 12
 _MODES = {

@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 
-from cli.person import visible
 from cli.project import open_project
 from cli.terminal import interactive, say, say_json
 from runtime.publishing.drafts import Draft
@@ -12,6 +11,7 @@ from runtime.publishing.drift import has_drifted
 from runtime.publishing.versions import StoredWorkflow, Version, load_workflow
 from runtime.spec.canonical import canonical
 from runtime.spec.words import in_words
+from runtime.visible import visible
 
 
 @click.command()

@@ -6,7 +6,6 @@ import click
 
 from cli.given import read_workflow
 from cli.junit import write_junit
-from cli.person import visible
 from cli.problems import counted, show_problems
 from cli.project import open_project
 from cli.terminal import progress, say, say_json
@@ -15,6 +14,7 @@ from runtime.rehearsal.rehearse import rehearse
 from runtime.rehearsal.report import Report
 from runtime.rehearsal.scratch import scratch_server
 from runtime.settings import SCRATCH_FOLDER
+from runtime.visible import visible
 
 _COLOURS = {"✓": "green", "✗": "red", "?": "yellow"}
 

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from cli.given import read_workflow
-from cli.person import visible
 from cli.problems import counted, show_problems
 from cli.project import open_project
 from cli.terminal import say, say_json
 from runtime.errors import Invalid
 from runtime.publishing.verdict import Verdict, judge
+from runtime.visible import visible
 
 
 @click.command()

@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import click
 
-from cli.person import visible
 from cli.project import open_project
 from cli.terminal import say, say_json
 from runtime.publishing.versions import WorkflowLine, list_workflows
+from runtime.visible import visible
 
 _COLOURS = {"live": "green", "paused": "yellow", "draft": None}
 

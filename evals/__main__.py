@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 from evals.case import Case, load_cases
-from evals.grade import Grade, grade, schema_database
+from evals.grade import Grade, grade, open_stage
 from evals.specs import gold, wrong
 from runtime.postgres.server import PostgresServer
+from runtime.rehearsal.world import World
 
 
 def main() -> int:
@@ -20,8 +21,8 @@ def main() -> int:
         server.start()
         try:
             for schema in dict.fromkeys(case.schema_name for case in cases):
-                with schema_database(server, schema) as url:
-                    mistakes += sum(_case(server, url, case) for case in cases if case.schema_name == schema)
+                with open_stage(server, schema) as stage:
+                    mistakes += sum(_case(stage, case) for case in cases if case.schema_name == schema)
         finally:
             server.stop()
     seconds = time.monotonic() - started
@@ -29,10 +30,10 @@ def main() -> int:
     return 1 if mistakes else 0
 
 
-def _case(server: PostgresServer, url: str, case: Case) -> int:
-    mistakes = _tell(f"{case.case} gold", grade(server, url, case, gold(case.case)), should_pass=True)
+def _case(stage: World, case: Case) -> int:
+    mistakes = _tell(f"{case.case} gold", grade(stage, case, gold(case.case)), should_pass=True)
     for fault, workflow in wrong(case.case):
-        mistakes += _tell(f"{case.case} wrong: {fault}", grade(server, url, case, workflow), should_pass=False)
+        mistakes += _tell(f"{case.case} wrong: {fault}", grade(stage, case, workflow), should_pass=False)
     return mistakes
 
 

@@ -3,6 +3,7 @@
 Everything runs for real: hooks in a clone of the schema, the engine on a virtual clock, templates, the inbox.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,32 +47,37 @@ class Grade:
 
 
 @contextmanager
-def schema_database(server: PostgresServer, schema: str) -> Iterator[str]:
-    """Yield the URL of a database that holds one of the schemas; it is the original that worlds are cloned from."""
-    name = f"eval_{schema}"
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(drop)
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = server.database_url(name)
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute((FOLDER / "schemas" / f"{schema}.sql").read_bytes())
-    try:
-        yield url
-    finally:
-        with psycopg.connect(server.url, autocommit=True) as admin:
-            admin.execute(drop)
+def open_stage(server: PostgresServer, schema: str) -> Iterator[World]:
+    """Yield a world that is a seeded clone of one of the schemas; specs are graded in copies of it."""
+    with _original(server, schema) as url, open_world(server, url, addresses=ADDRESSES[schema]) as world:
+        world.seed(at(load_seeds()[schema], world.clock.now()))
+        yield world
 
 
-def grade(server: PostgresServer, url: str, case: Case, workflow: Workflow) -> Grade:
-    """Publish the workflow in a seeded clone, play each scenario in a copy of it, and compare the outbox exactly."""
-    with open_world(server, url, addresses=ADDRESSES[case.schema_name]) as world:
-        world.seed(at(load_seeds()[case.schema_name], world.clock.now()))
+def grade(stage: World, case: Case, workflow: Workflow) -> Grade:
+    """Publish the workflow in a copy of the stage, play each scenario in a copy of that, compare the outbox exactly."""
+    with stage.copied() as world:
         try:
             world.publish(workflow)
         except TidingsError as error:
             return Grade(case.case, (Verdict("publish", passed=False, why=str(error)),))
         return Grade(case.case, tuple(_play(world, scenario) for scenario in case.scenarios))
+
+
+@contextmanager
+def _original(server: PostgresServer, schema: str) -> Iterator[str]:
+    """Yield the URL of a database with the schema: what a user's would be."""
+    name = sql.Identifier(f"eval_{schema}_{os.getpid()}")
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
+    url = server.database_url(name.as_string(None).strip('"'))
+    try:
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute((FOLDER / "schemas" / f"{schema}.sql").read_bytes())
+        yield url
+    finally:
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
 def _play(original: World, scenario: Scenario) -> Verdict:

@@ -68,7 +68,7 @@ class Shop:
     def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         """Ask the ledger."""
         with self.app.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(sql.encode(), values).fetchall()
+            return cursor.execute(sql.encode(), values or None).fetchall()
 
     def inbox(self) -> list[tuple[str, str]]:
         """Return recipient and subject of every message, in the order in which they arrived."""

@@ -25,25 +25,29 @@ class Said(NamedTuple):
     output: str
 
 
-def at_terminal(*arguments: str, answers: Sequence[str] = (), question: str = "[y/N]") -> Said:
+def at_terminal(
+    *arguments: str, answers: Sequence[str] = (), question: str = "[y/N]", seconds: float = _SECONDS
+) -> Said:
     """Run `tidings …` as a person would; each question that ends in [y/N], or as told, gets the next answer."""
     mine, theirs = pty.openpty()
     command = [sys.executable, "-c", _PROGRAM, *arguments]
     with subprocess.Popen(command, cwd=_ROOT, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
-        shown = _talk(mine, process, list(answers), question.encode())
+        shown = _talk(mine, process, list(answers), question.encode(), seconds)
         code = process.wait(timeout=5)
     os.close(mine)
     return Said(code, _COLOURS.sub("", shown.decode().replace("\r\n", "\n")))
 
 
-def _talk(terminal: int, process: subprocess.Popen[bytes], answers: list[str], question: bytes) -> bytes:
+def _talk(
+    terminal: int, process: subprocess.Popen[bytes], answers: list[str], question: bytes, seconds: float
+) -> bytes:
     """Read until the command closes its side, answering on the way."""
-    shown, answered, deadline = b"", 0, time.monotonic() + _SECONDS
+    shown, answered, deadline = b"", 0, time.monotonic() + seconds
     while True:
         if not select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))[0]:
             process.kill()
-            raise TimeoutError(f"the command still waits after {_SECONDS:.0f} s: {shown.decode()}")
+            raise TimeoutError(f"the command still waits after {seconds:.0f} s: {shown.decode()}")
         try:
             part = os.read(terminal, 65_536)
         except OSError:  # Linux: nobody has the other side open any more

@@ -42,7 +42,11 @@ class SaveAnswer(VerdictAnswer):
 
 def add_drafting(server: StrictServer, services: Services) -> None:
     """Add the two tools."""
+    _add_save(server, services)
+    _add_validate(server, services)
 
+
+def _add_save(server: StrictServer, services: Services) -> None:
     @server.tool(title="Save a draft", annotations=DRAFTS)
     def save_workflow(
         spec: Annotated[Spec, Field(description="The whole spec as YAML text (or as an object).")],
@@ -73,6 +77,8 @@ def add_drafting(server: StrictServer, services: Services) -> None:
             )
         )
 
+
+def _add_validate(server: StrictServer, services: Services) -> None:
     @server.tool(title="Check a spec", annotations=READS)
     def validate_workflow(
         workflow: Annotated[str, Field(description="A draft's name; or give `spec`.")] = "",

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult
 from pydantic import Field
 
 from runtime.setup import likely
@@ -12,6 +12,7 @@ from runtime.spec.nearest import did_you_mean
 from runtime.spec.schema import Catalog, Table
 from tools import sampling, schema_words
 from tools.answer import Answer, Part, answered
+from tools.hints import READS
 from tools.services import Services
 from tools.strict import StrictServer
 from tools.untrusted import Marked, Untrusted, clean_name
@@ -52,12 +53,7 @@ class SchemaAnswer(Answer):
 def add_schema(server: StrictServer, services: Services) -> None:
     """Add describe_schema."""
 
-    @server.tool(
-        title="Describe the database",
-        annotations=ToolAnnotations(
-            read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-        ),
-    )
+    @server.tool(title="Describe the database", annotations=READS)
     def describe_schema(
         tables: Annotated[
             list[str],

@@ -1,16 +1,19 @@
 """`get_status`: the first call. What is set up, what is live, what waits for a person, and how to go on."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult
 from pydantic import Field
 
+from runtime.capture.health import capture_health
 from runtime.ledger.project import check_binding, load_project
 from runtime.setup.status import Status, read_status
 from tools.answer import Answer, answered
+from tools.hints import READS
 from tools.language import guide as language_guide
 from tools.services import Services
 from tools.strict import StrictServer
+from tools.untrusted import Marked, Untrusted
 
 ORDER = (
     "describe_schema: tables, columns, addresses",
@@ -40,11 +43,13 @@ class StatusAnswer(Answer):
     runs_failed: int
     dead_letters: int
     changes_waiting: int = Field(description="Captured and not matched yet.")
+    capture: Literal["ok", "red"] = Field(description="red: changes were missed, or would be.")
     messages: dict[str, int] = Field(default={}, description="Delivery status: messages.")
     drafter: bool = Field(description="Whether create_or_update_workflow can draft from a sentence.")
     console_url: str = Field(description="Where the person looks, approves and reads the inbox.")
     order: tuple[str, ...] = Field(description="Which tool when.")
     guide: str = Field(default="", description="The language of specs.")
+    data: Marked | None = Field(default=None, description="Why capture is red.")
 
 
 def add_status(server: StrictServer, services: Services, *, has_drafter: bool) -> None:
@@ -52,9 +57,7 @@ def add_status(server: StrictServer, services: Services, *, has_drafter: bool) -
 
     @server.tool(
         title="Status and how to begin",
-        annotations=ToolAnnotations(
-            read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-        ),
+        annotations=READS,
     )
     def get_status(
         guide: Annotated[
@@ -69,15 +72,16 @@ def add_status(server: StrictServer, services: Services, *, has_drafter: bool) -
             status = read_status(conn, services.ledger.project_id)
             project = load_project(conn, services.ledger.project_id)
             held = check_binding(conn, project, services.settings.environment) or project.held_reason or ""
-        return answered(_answer(status, services, held=held, has_drafter=has_drafter, guide=guide))
+            reasons = capture_health(conn, project.id).reasons
+        answer = _answer(status, services, held=held, reasons=reasons)
+        said = language_guide() if guide else ""
+        return answered(answer.model_copy(update={"drafter": has_drafter, "guide": said}))
 
 
-def _answer(status: Status, services: Services, *, held: str, has_drafter: bool, guide: bool) -> StatusAnswer:
+def _answer(status: Status, services: Services, *, held: str, reasons: tuple[str, ...]) -> StatusAnswer:
     return StatusAnswer(
         summary=_summary(status, held),
-        next_step="Tell the person why everything is held; only a person can release it (`tidings release`)."
-        if held
-        else "Call describe_schema, then draft. Ask the person about what the request leaves open.",
+        next_step=_next(held, reasons),
         project=status.name,
         environment=status.environment,
         mode=status.mode,
@@ -92,11 +96,20 @@ def _answer(status: Status, services: Services, *, held: str, has_drafter: bool,
         dead_letters=status.dead_letters,
         changes_waiting=status.outbox,
         messages=dict(status.messages),
-        drafter=has_drafter,
+        capture="red" if reasons else "ok",
+        drafter=False,
         console_url=services.console_url,
         order=ORDER,
-        guide=language_guide() if guide else "",
+        data=Untrusted().mark({"capture": reasons}) if reasons else None,
     )
+
+
+def _next(held: str, reasons: tuple[str, ...]) -> str:
+    if held:
+        return "Tell the person why everything is held; only a person can release it (`tidings release`)."
+    if reasons:
+        return "Tell the person that changes are being missed, and to run `tidings doctor`."
+    return "Call describe_schema, then draft. Ask the person about what the request leaves open."
 
 
 def _summary(status: Status, held: str) -> str:

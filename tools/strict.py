@@ -20,7 +20,9 @@ from starlette.applications import Starlette
 
 from runtime.spec.nearest import nearest
 from tools.failures import explanation
+from tools.untrusted import cut
 
+_LONGEST_VALUE = 80
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +30,7 @@ class StrictServer(MCPServer[Any]):
     """Unknown tools and arguments are errors that name the known ones; crashes stay hidden, refusals are explained."""
 
     async def list_tools(self) -> list[Tool]:
-        """Return the tools with closed schemas and without the titles that pydantic adds to them."""
+        """Return the tools with closed schemas, without the titles and defaults that say nothing to a reader."""
         return [_plain(tool) for tool in await super().list_tools()]
 
     async def call_tool(
@@ -125,34 +127,37 @@ class ScopedServer(StrictServer):
 
 
 def _complaints(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-        for detail in error.errors(include_url=False, include_input=False)
-    )
+    return "; ".join(_complaint(detail) for detail in error.errors(include_url=False))
+
+
+def _complaint(detail: Mapping[str, Any]) -> str:
+    said = f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+    return said if detail["type"] == "missing" else f"{said}, not {cut(repr(detail['input']), _LONGEST_VALUE)}"
 
 
 def _plain(tool: Tool) -> Tool:
     parts: dict[str, Any] = {
         "description": cleandoc(tool.description or ""),
-        "input_schema": {**_untitled(tool.input_schema), "additionalProperties": False},
+        "input_schema": {**_without(tool.input_schema, {"title"}), "additionalProperties": False},
     }
     if tool.output_schema is not None:
-        parts["output_schema"] = _untitled(tool.output_schema)
+        answer = {key: value for key, value in tool.output_schema.items() if key != "description"}
+        parts["output_schema"] = _without(answer, {"title", "default", "additionalProperties"})
     return tool.model_copy(update=parts)
 
 
-def _untitled(schema: Any) -> Any:
-    """Drop the titles that repeat a key's name; a property that is called `title` stays."""
+def _without(schema: Any, keywords: set[str]) -> Any:
+    """Drop keywords that say nothing new to a reader; properties that are called so stay."""
     match schema:
         case dict():
             return {
-                key: {name: _untitled(inner) for name, inner in value.items()}
+                key: {name: _without(inner, keywords) for name, inner in value.items()}
                 if key in {"properties", "$defs"}
-                else _untitled(value)
+                else _without(value, keywords)
                 for key, value in schema.items()
-                if not (key == "title" and isinstance(value, str))
+                if key not in keywords
             }
         case list():
-            return [_untitled(value) for value in schema]
+            return [_without(value, keywords) for value in schema]
         case _:
             return schema

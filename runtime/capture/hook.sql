@@ -34,6 +34,10 @@ BEGIN
         IF broken LIKE {open} AND split_part(broken, ' ', 3)::bigint > extract(epoch FROM clock_timestamp()) THEN
             problem := 'not tried, because it failed in this session three times just before';
         ELSE
+            -- No guard catches the user's statement_timeout: where one is set, nothing here may wait.
+            IF current_setting('statement_timeout') <> '0' THEN
+                LOCK TABLE tidings.outbox IN ROW EXCLUSIVE MODE NOWAIT;
+            END IF;
             {capture}
             IF FOUND THEN
                 {ring}
@@ -95,7 +99,7 @@ INSERT INTO tidings.outbox (hook_id, generation, op, key, new, old, captured_at)
 -- name: capture_update
 -- Old and new rows stand in the same order. One row, the usual case, needs no pairing. Many are joined by their number;
 -- enable_nestloop is off, for a plan made for few rows is kept and would be quadratic for many.
-IF changed >= 1 THEN
+IF changed = 1 THEN
                 {one}
             ELSE
                 {many}

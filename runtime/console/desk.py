@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -19,12 +20,23 @@ class Desk:
     installer_url: str = field(repr=False)
     """Used only to publish what a person approved here."""
     token: str = field(repr=False)
+    person: str
+    """Who runs this console, as the operating system knows them: an approval given here is theirs."""
     host: str = "127.0.0.1"
+    public_url: str = ""
+    """Where recipients and providers reach their pages; empty: the console's own address."""
+    report_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What proves that a delivery report comes from Resend; none: reports are not taken."""
 
     @property
     def session(self) -> str:
         """Return the cookie's value: made from the token, which itself stands in no cookie."""
         return hmac.new(self.token.encode(), b"console session", hashlib.sha256).hexdigest()
+
+    @property
+    def public_host(self) -> str:
+        """Return the name under which only the pages for recipients and providers are served; may be empty."""
+        return urlsplit(self.public_url).hostname or ""
 
     def opens(self, token: str) -> bool:
         """Return whether a token is the right one, without telling by the time it takes."""

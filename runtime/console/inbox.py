@@ -1,34 +1,38 @@
 """The local inbox: what was delivered without leaving the machine, as its reader would see it."""
 
+from itertools import groupby
 from typing import Any
 
 from psycopg.rows import dict_row
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from runtime.console.desk import Desk, desk_of
+from runtime.console.mail import mail_frame
+from runtime.console.numbers import number_in
 from runtime.console.pages import page
 from runtime.engine.why import explain
 from runtime.ledger.queries import load_queries
 
-MAIL_POLICY = (
-    "sandbox; default-src 'none'; img-src https: data:; style-src 'unsafe-inline'; "
-    "frame-ancestors 'self'; base-uri 'none'"
-)
-_SHOWN = 200
+SHOWN = 50
 _QUERIES = load_queries("runtime.console")
 
 
 def inbox(request: Request) -> Response:
-    """List the newest messages."""
+    """List messages by the day they came, the newest first; `before` is a message's number, for older ones."""
     desk = desk_of(request)
-    return page(request, "inbox.html", messages=_rows(desk, "inbox", limit=_SHOWN), state=_rows(desk, "inbox_state")[0])
+    before = number_in(request, "before")
+    newest = _newest(desk)
+    found = _rows(desk, "inbox", before=before, limit=SHOWN + 1)
+    days = [(day, list(of)) for day, of in groupby(found[:SHOWN], key=lambda row: row["delivered_at"].date())]
+    older = found[SHOWN - 1]["message_id"] if len(found) > SHOWN else None
+    return page(request, "inbox.html", days=days, newest=newest, before=before, older=older)
 
 
 def inbox_state(request: Request) -> Response:
-    """Tell whether something arrived, for the page that is open."""
-    return JSONResponse(_rows(desk_of(request), "inbox_state")[0])
+    """Tell the newest message's number, for the page that is open."""
+    return JSONResponse({"newest": _newest(desk_of(request))})
 
 
 def message(request: Request) -> Response:
@@ -36,25 +40,23 @@ def message(request: Request) -> Response:
     found = _message(request)
     desk = desk_of(request)
     answer = explain(desk.ledger, desk.source, message_id=found["message_id"])
-    return page(request, "message.html", message=found, chain=answer.lines())
+    return page(request, "message.html", message=found, chain=answer.lines(), run=answer.runs[0])
 
 
 def message_html(request: Request) -> Response:
-    """Return the mail itself, for a frame that may run nothing; `scheme=dark` shows its dark side."""
-    return mail_response(_message(request)["html"], request.query_params.get("scheme", "light"))
+    """Return the mail itself."""
+    return mail_frame(request, _message(request)["html"])
 
 
-def mail_response(html: str, scheme: str) -> Response:
-    """Return a mail's HTML under a policy that lets it run nothing and reach nothing but images."""
-    if scheme == "dark":
-        html = html.replace("(prefers-color-scheme: dark)", "all").replace("(prefers-color-scheme:dark)", "all")
-    return HTMLResponse(html, headers={"content-security-policy": MAIL_POLICY, "cache-control": "no-store"})
+def _newest(desk: Desk) -> int:
+    newest: int = _rows(desk, "newest")[0]["newest"]
+    return newest
 
 
 def _message(request: Request) -> dict[str, Any]:
-    found = _rows(desk_of(request), "inbox_message", message_id=request.path_params["message_id"])
+    found = _rows(desk_of(request), "message", message_id=request.path_params["message_id"])
     if not found:
-        raise HTTPException(404, "No message has this number.")
+        raise HTTPException(404, "The inbox has no message of this number.")
     return found[0]
 
 

@@ -1,104 +1,79 @@
-"""Workflows: what each says in words, how its messages look, and a person's yes or no to exactly one draft."""
-
-import getpass
-from dataclasses import dataclass
-from typing import Any
+"""Workflows: a list, and for each what it says, how its messages look, and a person's answer to exactly one draft."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from runtime.console.desk import Desk, desk_of
-from runtime.console.inbox import mail_response
+from runtime.console.decision import Answer, carry_out, read_answer
+from runtime.console.desk import desk_of
+from runtime.console.forms import read_form
+from runtime.console.mail import mail_frame
 from runtime.console.pages import page
-from runtime.errors import Conflict, NotAllowed, NotFound, TidingsError
-from runtime.publishing.approvals import Prepared, decide, prepare_publish
-from runtime.publishing.drafts import Draft, load_draft
-from runtime.publishing.preview import Preview, preview_message
-from runtime.publishing.publish import publish
-from runtime.publishing.reports import StoredReport, load_report
-from runtime.publishing.verdict import Verdict, judge
+from runtime.console.review import review_of
+from runtime.errors import Conflict, Invalid, NotAllowed, Temporary
+from runtime.publishing.approvals import pending_approvals
+from runtime.publishing.drafts import load_draft
+from runtime.publishing.preview import preview_message
 from runtime.publishing.versions import list_workflows
 
-
-@dataclass(frozen=True)
-class Review:
-    """All that a person needs to decide about a draft."""
-
-    draft: Draft
-    verdict: Verdict
-    prepared: Prepared
-    report: StoredReport | None
-    preview: Preview | None
-    preview_failed: str
+_SAID = {
+    "approve": "Approved and published. It acts on everything that happens from now on.",
+    "publish": "Published. It acts on everything that happens from now on.",
+    "reject": "Sent back. It can't be published as it is; change the draft, or decide again.",
+    "live": "Exactly this is live already.",
+    "ask": "Asked again: it is yours to decide.",
+}
 
 
 def workflows(request: Request) -> Response:
-    """List every workflow with its state."""
-    return page(request, "workflows.html", workflows=list_workflows(desk_of(request).ledger))
+    """List every workflow with its state, and which wait for an answer."""
+    ledger = desk_of(request).ledger
+    asked = {approval.name for approval in pending_approvals(ledger)}
+    return page(request, "workflows.html", workflows=list_workflows(ledger), asked=asked)
 
 
 def workflow(request: Request) -> Response:
-    """Show a workflow's draft for review: words, problems, test report, messages on real rows, the question."""
-    review = _review(desk_of(request), _name(request))
-    return page(request, "workflow.html", review=review, said=request.query_params.get("said", ""))
+    """Show a workflow's draft for review: words, problems, test report, messages on a real row, the question."""
+    return _shown(request, said=_SAID.get(request.query_params.get("done", ""), ""))
 
 
 def workflow_preview(request: Request) -> Response:
     """Return one previewed mail's HTML, for the frame on the review page."""
     desk = desk_of(request)
-    preview = preview_message(desk.source, desk.ledger, load_draft(desk.ledger, _name(request)).workflow)
-    number = int(request.path_params["number"])
-    if number >= len(preview.messages):
-        raise HTTPException(404, "The preview has no such message.")
-    return mail_response(preview.messages[number].html, request.query_params.get("scheme", "light"))
-
-
-def answer(form: dict[str, str], desk: Desk, name: str) -> str:
-    """Carry out a person's answer and return what to tell them; the digest in the form is the one that was shown."""
-    approve = form.get("answer") == "approve"
-    try:
-        decide(
-            desk.ledger,
-            int(form["approval"]),
-            approve=approve,
-            by=getpass.getuser(),
-            via="console",
-            note=form.get("note", "").strip(),
-        )
-        if not approve:
-            return "Sent back. The draft stays as it is until somebody changes it."
-        published = publish(desk.ledger, desk.source, desk.installer_url, name, digest=form["digest"])
-    except (Conflict, NotAllowed) as error:
-        return f"Nothing was published: {error}"
-    return f"Published as version {published.number}."
+    draft = load_draft(desk.ledger, _name(request))
+    found = preview_message(desk.source, desk.ledger, draft.workflow, key=_key(request))
+    number = request.path_params["number"]
+    if number >= len(found.messages):
+        raise HTTPException(404, "The preview has no such message any more. Open the page again.")
+    return mail_frame(request, found.messages[number].html)
 
 
 async def decision(request: Request) -> Response:
-    """Take the form of the review page."""
-    form = {key: str(value) for key, value in (await request.form()).items()}
-    said = await run_in_threadpool(answer, form, desk_of(request), _name(request))
-    return RedirectResponse(request.url_for("workflow", name=_name(request)).include_query_params(said=said).path, 303)
+    """Take the form of the review page; what is refused is said above the page as it is now."""
+    answer = read_answer(await read_form(request))
+    return await run_in_threadpool(_decided, request, answer)
 
 
-def _review(desk: Desk, name: str) -> Review:
+def _decided(request: Request, answer: Answer) -> Response:
     try:
-        draft = load_draft(desk.ledger, name)
-    except NotFound as error:
-        raise HTTPException(404, str(error)) from error
-    verdict = judge(desk.source, desk.ledger, draft.workflow)
-    prepared = prepare_publish(desk.ledger, desk.source, name, requested_by="console")
-    preview, failed = _preview(desk, draft) if not verdict.problems else (None, "")
-    return Review(draft, verdict, prepared, load_report(desk.ledger, verdict.digest), preview, failed)
+        done = carry_out(desk_of(request), _name(request), answer)
+    except (Conflict, NotAllowed, Invalid, Temporary) as error:
+        return _shown(request, refused=str(error), status=503 if isinstance(error, Temporary) else 409)
+    return RedirectResponse(f"/workflows/{_name(request)}?done={done}", 303)
 
 
-def _preview(desk: Desk, draft: Draft) -> tuple[Preview | None, str]:
-    try:
-        return preview_message(desk.source, desk.ledger, draft.workflow), ""
-    except TidingsError as error:
-        return None, str(error)
+def _shown(request: Request, *, said: str = "", refused: str = "", status: int = 200) -> Response:
+    key = _key(request)
+    review = review_of(desk_of(request), _name(request), key=key)
+    return page(request, "workflow.html", status=status, review=review, key=key or "", said=said, refused=refused)
 
 
-def _name(request: Request) -> Any:
-    return request.path_params["name"]
+def _name(request: Request) -> str:
+    name: str = request.path_params["name"]
+    return name
+
+
+def _key(request: Request) -> str | None:
+    """Return which row the preview is asked for, if any."""
+    return request.query_params.get("key", "").strip() or None

@@ -1,8 +1,6 @@
 """People in, messages out: deduplicated, suppressed, rendered and frozen. Pure: nothing is read, nothing is sent."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from runtime.delivery.message import NewMessage, Prepared, Send
@@ -11,11 +9,8 @@ from runtime.delivery.recipients import Recipient, recipients, storable
 from runtime.delivery.requests import Requests
 from runtime.delivery.suppression import Suppressions
 from runtime.delivery.unsubscribe_token import sign_unsubscribe, unsubscribe_link
+from runtime.delivery.wording import Wording
 from runtime.errors import Permanent
-from runtime.templates.choice import choose_text
-from runtime.templates.rendering import Rendered, RenderFailed, render
-
-_SLACK_SPECIAL = re.compile(r"<(?=[!@#])[^<>]*>")
 
 
 def prepare(sends: Sequence[Send], policy: Policy, suppressed: Suppressions, *, now: datetime) -> Prepared:
@@ -26,11 +21,16 @@ def prepare(sends: Sequence[Send], policy: Policy, suppressed: Suppressions, *, 
     sender can't be used.
     """
     requests = Requests(policy, now)
-    messages = [_message(send, recipient, suppressed, requests) for send in sends for recipient in recipients(send)]
+    messages: list[NewMessage] = []
+    for send in sends:
+        wording = Wording(send)
+        messages += [_message(send, recipient, wording, suppressed, requests) for recipient in recipients(send)]
     return Prepared(tuple(messages), requests.frozen())
 
 
-def _message(send: Send, recipient: Recipient, suppressed: Suppressions, requests: Requests) -> NewMessage:
+def _message(
+    send: Send, recipient: Recipient, wording: Wording, suppressed: Suppressions, requests: Requests
+) -> NewMessage:
     address = recipient.address
     if address is None:
         return _entry(send, recipient, "failed", recipient.problem, recipient.detail)
@@ -44,7 +44,8 @@ def _message(send: Send, recipient: Recipient, suppressed: Suppressions, request
     link = _unsubscribe_link(send, recipient.channel, address, requests.policy)
     sender = requests.sender_name if recipient.channel == "email" else ""
     try:
-        rendered = _rendered(send, recipient, link, sender, zone=recipient.zone or requests.policy.zone)
+        zone = recipient.zone or requests.policy.zone
+        rendered = wording.rendered(recipient, zone=zone, sender=sender, link=link)
     except Permanent as error:
         return _entry(send, recipient, "failed", "render_failed", storable(str(error)))
     member = (send.run_id, send.step, recipient.key)
@@ -55,41 +56,11 @@ def _message(send: Send, recipient: Recipient, suppressed: Suppressions, request
     return _entry(send, recipient, batch=batch, position=position)
 
 
-def _rendered(send: Send, recipient: Recipient, link: str, sender: str, *, zone: str) -> Rendered:
-    """Return what the person will read. Raises Permanent."""
-    text = choose_text(send.texts, recipient.channel, recipient.locale)
-    rendered = render(
-        text,
-        {**send.names, "recipient": recipient.person},
-        locale=recipient.locale,
-        zone=zone,
-        links={"unsubscribe": link} if link else {},
-        sender=sender,
-    )
-    if recipient.channel != "slack":
-        return rendered
-    if not rendered.text.strip():
-        raise RenderFailed("The text comes out empty. Give its values a default.")
-    return replace(rendered, text=_only_the_authors_calls(rendered.text, text.text))
-
-
 def _unsubscribe_link(send: Send, channel: str, address: str, policy: Policy) -> str:
     """Return the link that ends such mails, or nothing where there must be none: a Slack channel is many people."""
     if send.category == "transactional" or channel != "email":
         return ""
     return unsubscribe_link(policy.public_url, sign_unsubscribe(policy.secret, policy.project_id, address, send.topic))
-
-
-def _only_the_authors_calls(text: str, template: str) -> str:
-    """Return Slack text in which nobody but the author can have called a channel, a group or a person.
-
-    Templates escape values; this holds even where one does not.
-    """
-
-    def keep_or_show(found: re.Match[str]) -> str:
-        return found[0] if found[0] in template else found[0].replace("<", "&lt;").replace(">", "&gt;")
-
-    return _SLACK_SPECIAL.sub(keep_or_show, text)
 
 
 def _entry(

@@ -27,6 +27,7 @@ class Failure:
     """match or expand."""
     error: str
     at: datetime
+    event_id: int | None
     relation: str
     key: Mapping[str, Any] | None
     slot: str | None

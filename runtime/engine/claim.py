@@ -109,12 +109,13 @@ class _Claim:
         return self._memory.as_of(generation, "hooked", lambda: versions_of_hooks(self._conn, self._project_id))
 
     def _start(self, version: Version, events: Mapping[int, datetime], hooks: Mapping[int, _Hook]) -> Matched:
+        hook = hooks.get(version.hook_id or 0)
         matched = start_runs(
             self._conn,
             self._project_id,
             version=version,
             events=events,
-            columns=hooks[version.hook_id or 0].columns,
+            columns=hook.columns if hook else (),
             now=self._moment.now,
         )
         if matched.failed:

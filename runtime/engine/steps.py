@@ -18,7 +18,7 @@ from runtime.spec.placeholders import columns_printed
 
 MOST_PEOPLE = 100_000
 """That one run may tell in one step."""
-_ENOUGH_PEOPLE = 5_000
+_ENOUGH_PEOPLE = 2_000
 """For one piece of work; the runs beyond are left to another."""
 
 

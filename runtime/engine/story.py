@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 _ENDED = {
@@ -33,13 +33,15 @@ class StepStory:
         """Say it in one sentence."""
         said = f"Step {self.name}: {self.status} at {instant(self.at)}"
         if self.reason:
-            said += f", because {_REASONS[self.reason]}" if self.reason in _REASONS else f": {self.reason.rstrip('.')}"
+            because = ", because" if self.reason in _REASONS else ":"
+            said += f"{because} {reason_in_words(self.reason)}"
         if self.status in ("waiting", "done") and self.detail.get("until"):
-            said += f", until {str(self.detail['until']).replace('T', ' ')}"
+            waited = ", until" if self.status == "waiting" else ", after waiting until"
+            said += f"{waited} {instant(datetime.fromisoformat(self.detail['until']).astimezone(UTC))}"
         if "rows" in self.detail:
-            said += f", {self.detail['rows']} row(s)"
+            said += f", {self.detail['rows']} row{'' if self.detail['rows'] == 1 else 's'}"
         if self.detail.get("people"):
-            said += f", {self.detail['people']} people"
+            said += f", {self.detail['people']} {'person' if self.detail['people'] == 1 else 'people'}"
         return f"{said}."
 
 
@@ -154,6 +156,11 @@ class RunStory:
 def instant(at: datetime | None) -> str:
     """Return an instant for people."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
+
+
+def reason_in_words(reason: str) -> str:
+    """Return why something ended or did nothing: Tidings' own codes in words, any other text as it is."""
+    return _REASONS.get(reason, reason.rstrip("."))
 
 
 def spoken(key: Mapping[str, Any] | Sequence[Any]) -> str:

@@ -82,4 +82,4 @@ def _why_nobody(shop: Workshop, trigger: ScheduleTrigger, *, no_item: bool) -> s
     if trigger.each:
         found = _items(shop, "to_jsonb(found)::text")
         item = str(found[0]) if found else None
-    return who_is_told(shop.conn, shop.compiled, at=shop.at, item=item).why_not
+    return who_is_told(shop.conn, shop.compiled, at=shop.at, zone=shop.found.catalog.zone, item=item).why_not

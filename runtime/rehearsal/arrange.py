@@ -66,7 +66,9 @@ class Arrangement:
     def _told(self, after: Row, before: Row | None) -> Told:
         current, earlier = self._json(after), self._json(before) if before else None
         new, old = (None, current) if self._pairs.deletes else (current, earlier)
-        return who_is_told(self._shop.conn, self._shop.compiled, at=self._shop.at, new=new, old=old)
+        return who_is_told(
+            self._shop.conn, self._shop.compiled, at=self._shop.at, zone=self._shop.found.catalog.zone, new=new, old=old
+        )
 
     def _varied(self, after: Row, before: Row | None) -> tuple[Row, Row | None]:
         """Try other values of the trigger row in its place, until somebody would be told."""

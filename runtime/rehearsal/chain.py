@@ -9,8 +9,9 @@ from typing import Any
 from psycopg import Connection, Error
 
 from runtime.errors import Permanent
+from runtime.rehearsal.durations import duration_end
 from runtime.source.batch import Batch
-from runtime.source.statements import holds, run_statement
+from runtime.source.statements import holds, instants, run_statement
 from runtime.spec.compiled import CompiledStep, CompiledWorkflow
 
 _RUN = 1
@@ -31,26 +32,28 @@ def who_is_told(
     compiled: CompiledWorkflow,
     *,
     at: datetime,
+    zone: str,
     new: str | None = None,
     old: str | None = None,
     item: str | None = None,
 ) -> Told:
-    """Return whom one run would tell at that instant; rows are JSON. Waits are not waited for, nothing is written."""
+    """Return whom one run would tell that begins at that instant; rows are JSON. Nothing is written."""
     batch = Batch(ids=[_RUN], at=[at], new=[new], old=[old], item=[item])
     try:
         with conn.transaction(force_rollback=True):
-            return _walk(conn, compiled, batch, at)
+            return _walk(conn, compiled, batch, at, zone)
     except (Error, Permanent) as error:
         return Told(0, f"a statement failed: {str(error).splitlines()[0]}")
 
 
-def _walk(conn: Connection[Any], compiled: CompiledWorkflow, batch: Batch, now: datetime) -> Told:
+def _walk(conn: Connection[Any], compiled: CompiledWorkflow, batch: Batch, now: datetime, zone: str) -> Told:
     for condition, name in ((compiled.condition, "if"), (compiled.while_, "while")):
         if condition is not None and not holds(conn, condition, batch, now)[_RUN]:
             return Told(0, f"`{name}` does not hold")
     context: dict[str, list[dict[str, Any]]] = {}
     people, reasons = 0, []
     for step in compiled.steps:
+        now = _later(conn, step, batch, now, zone)
         current = Batch(batch.ids, batch.at, batch.new, batch.old, batch.item, [json.dumps(context, default=str)])
         if step.condition is not None and not holds(conn, step.condition, current, now)[_RUN]:
             reasons += [f"`if` of {step.name} does not hold"] if step.kind == "send" else []
@@ -66,6 +69,15 @@ def _walk(conn: Connection[Any], compiled: CompiledWorkflow, batch: Batch, now: 
         if not reached:
             reasons.append(f"`to` of {step.name} returns {'nobody with an address' if rows else 'nobody'}")
     return Told(people, "" if people else "; ".join(reasons) or "no send is reached")
+
+
+def _later(conn: Connection[Any], step: CompiledStep, batch: Batch, now: datetime, zone: str) -> datetime:
+    """Return when the run comes to the end of a step: waits take their time, nothing else does."""
+    if step.until is not None:
+        return max(now, instants(conn, step.until, batch, now)[_RUN] or now)
+    if step.seconds is None:
+        return now
+    return duration_end(conn, now, months=step.months, seconds=step.seconds, zone=zone)
 
 
 def _address(step: CompiledStep, compiled: CompiledWorkflow, row: Mapping[str, Any]) -> bool:

@@ -67,6 +67,7 @@ def positive(change: Change) -> Iterator[ScenarioResult]:
         Operation.INSERT: "an insert that arrives in the state" if change.trigger.becomes else "an insert",
         Operation.DELETE: "a delete",
     }
+    told_by: set[str] = set()
     first = True
     for operation, name in names.items():
         deed = change.deed(operation)
@@ -77,11 +78,22 @@ def positive(change: Change) -> Iterator[ScenarioResult]:
         with change.play.world(deed.seeds) as world:
             world.write(deed.sql)
             followed = change.play.follow(world)
+            told_by |= {one.step for one in followed.sent}
             yield told(name, deed.words, followed.sent, change.actor.why_not, why_not(world))
             if first:
                 yield from wait_results(change.play, followed)
                 yield from _edge(change, world, deed, followed)
         first = False
+    yield from silent(change.play, told_by)
+
+
+def silent(play: Play, told_by: set[str]) -> Iterator[ScenarioResult]:
+    """Yield the sends that told nobody in any scenario, where others did: they may be for other rows than these."""
+    sends = [step.name for step in play.compiled.steps if step.kind == "send"]
+    for name in sends if told_by else ():
+        if name not in told_by:
+            reason = "it told nobody with these rows; look at a preview of it"
+            yield not_applicable(f"send {name}", reason, expected=SOMEBODY)
 
 
 def told(name: str, done: str, sent: tuple[Sent, ...], nobody: str, recorded: str) -> ScenarioResult:
@@ -121,15 +133,24 @@ def _without_a_deed(change: Change, operation: Operation, name: str) -> Scenario
 
 
 def _edge(change: Change, world: World, deed: Deed, followed: Followed) -> Iterator[ScenarioResult]:
-    """Yield that a later update which does not touch the state tells nobody again."""
+    """Yield that later updates which do not bring the row into the state anew tell nobody again."""
     name = "a later update that changes nothing of it"
     if Operation.UPDATE not in change.pairs.operations:
         return
     if not (change.trigger.becomes or change.trigger.columns):
         yield not_applicable(name, "the trigger asks for every update for which `when` holds")
         return
-    later = updated((), change.actor.after, change.pairs.unrelated(change.actor.after))
+    row = change.actor.after
+    later = updated((), row, change.pairs.unrelated(row))
+    yield not_told(name, f"{deed.words}; then {later.words}", _more(change, world, later, len(followed.sent)))
+    stays = change.pairs.staying(row) if change.trigger.becomes and not change.trigger.columns else {}
+    if stays:
+        later = updated((), row, stays)
+        more = _more(change, world, later, len(world.sent()))
+        yield not_told("a later update that stays in the state", f"{deed.words}; then {later.words}", more)
+
+
+def _more(change: Change, world: World, later: Deed, known: int) -> list[Sent]:
+    """Do something more and return what was sent since; `known` messages were there before."""
     world.write(later.sql)
-    change.play.run_out(world)
-    more = world.sent()[len(followed.sent) :]
-    yield not_told(name, f"{deed.words}; then {later.words}", more)
+    return change.play.run_out(world)[known:]

@@ -1,6 +1,7 @@
 """The row that changes, before and after: what a trigger asks of the one, of the other and of both."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from sqlglot import exp
 
@@ -96,6 +97,13 @@ class Pairs:
         found = predicates(self._wishes.later, self._event, now=self._now)
         tests = [p for p in found if not p.condition.rstrip(")").endswith("IS NOT NULL")]
         return [Predicate(p.condition, "NOT TRUE") for p in tests]
+
+    def staying(self, row: Row) -> dict[str, str | None]:
+        """Return a change in a column that `becomes` compares after which it still holds; empty when none was found."""
+        for name in sorted(self._watched() - set(self.table.primary_key)):
+            with suppress(NoRow):
+                return self._rows.change(row, *self.state("TRUE"), self._differs(row, [name], "NOT TRUE"))
+        return {}
 
     def holds(self, row: Row) -> bool:
         """Return whether the row, as it stands in the clone, meets everything that is asked of it alone."""

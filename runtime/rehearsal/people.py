@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 from runtime.rehearsal.conditions import Environment, Unknown, outer_names, written
+from runtime.rehearsal.durations import duration_end
 from runtime.rehearsal.row import Predicate, Row
 from runtime.rehearsal.rows import NoRow
 from runtime.rehearsal.wishes import address_wish
@@ -43,7 +44,7 @@ def serve(found: Survey, witness: Witness, environment: Environment, at: datetim
         _condition(served, found, f"{path}/if", witness, environment)
         match step:
             case WaitStep():
-                at += _length(step.duration) if step.duration else timedelta()
+                at = _over(found, step, path, witness, environment)
             case QueryStep():
                 _rows(served, found, f"{path}/sql", witness, environment)
             case SendStep():
@@ -93,6 +94,16 @@ def _people(served: Served, found: Survey, path: str, witness: Witness, environm
     served.unreachable.append(Unreachable(step.send, row, changes))
 
 
-def _length(duration: str) -> timedelta:
-    parsed = parse_duration(duration)
-    return timedelta(seconds=parsed.seconds, days=31 * parsed.months)
+def _over(found: Survey, step: WaitStep, path: str, witness: Witness, environment: Environment) -> datetime:
+    """Return when a wait that begins now is over."""
+    at = datetime.fromisoformat(witness.now)
+    if step.duration:
+        parsed = parse_duration(step.duration)
+        zone = found.catalog.zone
+        return duration_end(witness.conn, at, months=parsed.months, seconds=parsed.seconds, zone=zone)
+    try:
+        value, _ = witness.value(found.fragments[f"{path}/until"].tree, environment)
+        until = datetime.fromisoformat(value or "")
+    except (Unknown, ValueError):
+        return at
+    return max(at, until if until.tzinfo else until.replace(tzinfo=UTC))

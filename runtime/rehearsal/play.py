@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from runtime.capture.health import capture_health
+from runtime.rehearsal.durations import duration_end
 from runtime.rehearsal.row import Row
 from runtime.rehearsal.seen import Sent
 from runtime.rehearsal.stage import seeds
@@ -49,6 +51,8 @@ class Play:
     def __init__(self, base: World, compiled: CompiledWorkflow) -> None:
         self._base = base
         self.compiled = compiled
+        self.missed: list[str] = []
+        """What the hook failed to capture, in any scenario so far, in words."""
 
     @property
     def waits(self) -> list[CompiledStep]:
@@ -61,6 +65,7 @@ class Play:
         self._base.begin_again()
         self._base.seed(seeds(rows))
         yield self._base
+        self.missed += capture_health(self._base.connection, self._base.engine.ledger.project_id).reasons
 
     @contextmanager
     def copy(self, rows: Iterable[Row]) -> Iterator[World]:
@@ -68,6 +73,13 @@ class Play:
         with self._base.copied() as world:
             world.seed(seeds(rows))
             yield world
+
+    def owed(self, wait: Wait, step: CompiledStep) -> datetime:
+        """Return when a wait for a duration is to end; one that ends at an instant of the data is taken at its word."""
+        if step.seconds is None or step.until is not None:
+            return wait.due
+        conn, zone = self._base.connection, self._base.zone
+        return duration_end(conn, wait.since, months=step.months, seconds=step.seconds, zone=zone)
 
     def follow(self, world: World) -> Followed:
         """Let time pass until nothing is due any more, stopping a second before and at each instant; note it all."""

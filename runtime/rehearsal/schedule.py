@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from runtime.rehearsal.agenda import Agenda
-from runtime.rehearsal.change import not_applicable, not_told, told
+from runtime.rehearsal.change import not_applicable, not_told, silent, told
 from runtime.rehearsal.play import SECOND, Play
 from runtime.rehearsal.report import ScenarioResult, counted, messages
 from runtime.rehearsal.waits import wait_results
@@ -24,6 +24,7 @@ def schedule_scenarios(play: Play, agenda: Agenda, trigger: ScheduleTrigger) -> 
         done = f"advance to {slot}, with {counted(len(agenda.rows), 'row')} in the tables"
         yield told("at the slot", done, followed.sent[known:], agenda.why_not, why_not(world))
         yield from wait_results(play, followed)
+        yield from silent(play, {one.step for one in followed.sent})
     yield _without_items(play, agenda, trigger)
     yield _without_address(play, agenda)
 

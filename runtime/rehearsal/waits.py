@@ -1,11 +1,10 @@
 """Each wait, just before and when it is over."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from runtime.rehearsal.play import SECOND, Followed, Play, Wait
 from runtime.rehearsal.report import ScenarioResult, messages
-from runtime.spec.compiled import CompiledStep
 
 
 def wait_results(play: Play, followed: Followed) -> Iterator[ScenarioResult]:
@@ -20,7 +19,7 @@ def wait_results(play: Play, followed: Followed) -> Iterator[ScenarioResult]:
                 )
         else:
             yield _just_before(wait)
-            yield _over(wait, step)
+            yield _over(wait, play.owed(wait, step))
 
 
 def _just_before(wait: Wait) -> ScenarioResult:
@@ -31,26 +30,15 @@ def _just_before(wait: Wait) -> ScenarioResult:
     return ScenarioResult(name, done, expected, "passed")
 
 
-def _over(wait: Wait, step: CompiledStep) -> ScenarioResult:
+def _over(wait: Wait, owed: datetime) -> ScenarioResult:
     done = f"advance to {_said(wait.due)}"
     name, expected = f"wait {wait.step}, over", "the run goes on"
-    if step.seconds is not None and not step.until:
-        owed = _later(wait.since, step)
-        if owed != wait.due:
-            reason = f"it was to end at {_said(owed)} and ends at {_said(wait.due)}"
-            return ScenarioResult(name, done, expected, "failed", reason, messages(wait.sent))
+    if owed != wait.due:
+        reason = f"it was to end at {_said(owed)} and ends at {_said(wait.due)}"
+        return ScenarioResult(name, done, expected, "failed", reason, messages(wait.sent))
     if not wait.over:
         return ScenarioResult(name, done, expected, "failed", "the run still waits", messages(wait.sent))
     return ScenarioResult(name, done, expected, "passed", got=messages(wait.sent))
-
-
-def _later(since: datetime, step: CompiledStep) -> datetime:
-    """Return when a wait for a duration ends: months first, clamped to the last day, then the rest."""
-    year, month = divmod(since.month - 1 + step.months, 12)
-    first = datetime(since.year + year, month + 1, 1, since.hour, since.minute, since.second, since.microsecond, UTC)
-    following = (first + timedelta(days=32)).replace(day=1)
-    last_day = (following - timedelta(days=1)).day
-    return first.replace(day=min(since.day, last_day)) + timedelta(seconds=step.seconds or 0)
 
 
 def _said(instant: datetime) -> str:

@@ -51,7 +51,7 @@ class World:
         self.clock = VirtualClock(at)
         self._server = server
         self._name = name
-        self._zone = zone
+        self.zone = zone
         self._begin = at
 
     @property
@@ -152,7 +152,7 @@ class World:
         """
         self.close()
         with scratch_database(self._server, self._name) as name:
-            world = World(self._server, name, self.cloned, zone=self._zone, at=self._begin)
+            world = World(self._server, name, self.cloned, zone=self.zone, at=self._begin)
             try:
                 world.move_in()
                 yield world
@@ -161,7 +161,7 @@ class World:
 
     def move_in(self) -> None:
         """Bind the ledger to this database, and set its clock."""
-        self.connection.execute(_QUERIES["project"], {"environment": _ENVIRONMENT, "zone": self._zone})
+        self.connection.execute(_QUERIES["project"], {"environment": _ENVIRONMENT, "zone": self.zone})
         self._stand_at(self.clock.now())
 
     def close(self) -> None:

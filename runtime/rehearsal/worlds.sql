@@ -78,6 +78,12 @@ BEGIN
     END LOOP;
 END $$
 
+-- name: duration_end
+-- Months are the calendar's in a zone, with its daylight saving; seconds are exact.
+SELECT CASE WHEN %(months)s = 0 THEN %(since)s::timestamptz
+            ELSE (%(since)s::timestamptz AT TIME ZONE %(zone)s + make_interval(months => %(months)s)) AT TIME ZONE %(zone)s
+       END + make_interval(secs => %(seconds)s)
+
 -- name: sent
 -- What is in the inbox, in the order in which it arrived.
 SELECT i.message_id AS id, i.channel, i.recipient AS address, i.delivered_at AS at, i.subject, i.text, i.html,

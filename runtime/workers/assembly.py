@@ -1,7 +1,7 @@
 """Puts an engine together for a process: the one place where settings become connections."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 
 from runtime.delivery.providers import build_delivery
@@ -13,15 +13,16 @@ from runtime.source.reader import Source
 
 @contextmanager
 def open_engine(settings: Settings, *, connections: int = 8) -> Iterator[Engine]:
-    """Yield an engine on the project's database and close its connections at the end."""
+    """Yield an engine on the project's database and close its connections, also those to providers, at the end."""
     with (
         Ledger(settings.ledger_url, settings.project_id, max_size=connections) as ledger,
         Source(settings.reader_url, max_size=connections) as source,
+        closing(build_delivery(settings)) as delivery,
     ):
         yield Engine(
             ledger=ledger,
             source=source,
-            delivery=build_delivery(settings),
+            delivery=delivery,
             environment=settings.environment,
             lease=timedelta(seconds=settings.lease_seconds),
         )

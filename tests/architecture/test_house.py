@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOP = ("runtime", "tools", "agent", "evals", "cli")
 ROOMS = (
-    *("errors", "clock", "spec", "settings", "postgres", "ledger", "source", "templates", "capture", "publishing"),
-    *("delivery", "engine", "rehearsal", "engagement", "setup", "console", "workers"),
+    *("errors", "clock", "visible", "spec", "settings", "postgres", "ledger", "source", "templates", "capture"),
+    *("publishing", "delivery", "engine", "rehearsal", "engagement", "setup", "console", "workers"),
 )
 """Inside runtime, each may import those before it."""
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50

@@ -5,9 +5,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from runtime.ledger.migrate import migrate
+from runtime.postgres.server import PostgresServer
 from tests.conformance.judges import HERE, NODE, conformance, inspect, serving
+from tests.fresh_database import fresh_database
 from tests.tool_clients import write_home
 from tools.scopes import NEEDS
 
@@ -27,12 +31,18 @@ def fixtures() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def home(tmp_path: Path, database: str, approved: None) -> Path:  # noqa: ARG001  # the approvals must be there
-    return write_home(tmp_path, database)
+@pytest.fixture(scope="module")
+def home(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with fresh_database(server, "judged") as url, psycopg.connect(url, autocommit=True) as conn:
+        migrate(conn)
+        conn.execute(
+            "INSERT INTO tidings.project (id, name, system_identifier, database_name, secret)"
+            " SELECT 1, 'judged', system_identifier::text, current_database(), '\\x01' FROM pg_control_system()"
+        )
+        yield write_home(tmp_path_factory.mktemp("judged"), url)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def product(home: Path) -> Iterator[str]:
     with serving("product", str(home)) as url:
         yield url
@@ -65,3 +75,4 @@ def _listed(printed: str) -> None:
     found = json.loads(printed[printed.index("{") : printed.rindex("}") + 1])
     names = [tool["name"] for tool in found.get("result", found)["tools"]]
     assert names == list(NEEDS)
+    assert "Warning: tool" not in printed

@@ -45,6 +45,7 @@ def test_a_sentence_is_drafted_tested_approved_by_a_person_and_published(
         waiting = it.draft()
         assert (waiting.status, waiting.workflow) == ("needs_approval", "order-shipped"), waiting
         assert "When a row of shop.orders is inserted or updated so that status = 'shipped'" in waiting.message
+        assert "E-mails the customer once when an order becomes shipped" in waiting.message
         assert len(waiting.digest) == 64
         still = it.go_on(waiting)
         assert (still.status, still.digest) == ("needs_approval", waiting.digest)
@@ -244,9 +245,12 @@ def test_a_thread_that_is_being_worked_on_or_is_not_there_is_told(database: str,
             assert "There is no thread" in it.go_on(DraftOutcome("failed", thread=thread)).message
 
 
-def test_an_empty_request_is_refused_before_anything_is_opened(database: str, server: PostgresServer) -> None:
+def test_an_empty_or_endless_request_is_refused_before_anything_is_opened(
+    database: str, server: PostgresServer
+) -> None:
     with desk(database, server) as it:
-        assert it.draft("  ").message == "Say in a sentence who shall hear what, and when."
+        for request in ("  ", "x" * 10_001):
+            assert it.draft(request).message.startswith("Say in a sentence who shall hear what, and when;")
 
 
 def test_a_rejection_is_told_and_what_the_person_wants_instead_is_drafted_anew(
@@ -304,10 +308,15 @@ def test_a_change_begins_with_what_is_there_and_keeps_the_name(database: str, se
         assert "Call it 'order-shipped'" in it.messages.prompt(1)
 
 
-def test_a_failed_change_leaves_the_draft_that_was_there(database: str, server: PostgresServer) -> None:
-    with desk(database, server, *[Says(writes(MISSPELT))] * 3) as it:
+def test_a_failed_rehearsal_goes_back_to_the_model_and_a_failed_change_leaves_the_draft_that_was_there(
+    database: str, server: PostgresServer
+) -> None:
+    nobody = ORDER_SHIPPED.replace("= new.customer_id", "= new.customer_id AND c.locale <> c.locale")
+    with desk(database, server, Says(writes(nobody)), refuses()) as it:
         save_draft(it.services.ledger, ORDER_SHIPPED, author="ana")
-        assert it.draft("Whatever.", workflow="order-shipped").status == "failed"
+        end = it.draft("Whatever.", workflow="order-shipped")
+        assert (end.status, end.message.endswith("The draft 'order-shipped' is as it was before.")) == ("failed", True)
+        assert "-failed" in it.messages.prompt()
         assert load_draft(it.services.ledger, "order-shipped").source == ORDER_SHIPPED
 
 

@@ -6,7 +6,7 @@ import psycopg
 from psycopg import Connection
 
 from runtime.capture.install import install_hook
-from tests.hooks import events, hook, table_of, watch
+from tests.hooks import events, hook, keys, table_of, watch
 
 PRODUCT = "INSERT INTO shop.products VALUES (1, 'a', 'A', 5, 10, 100)"
 
@@ -209,6 +209,15 @@ def test_every_type_comes_back_as_the_same_value_whatever_the_session_says(app: 
     assert same == (4,)
     (_, _, new, _), *_ = events(app)
     assert (new["e"], new["es"], new["m"], new["tw"], new["p"]) == ("pro", ["pro", "free"], 5, 2, '(,"q""")')
+
+
+def test_a_prefilter_means_the_same_in_a_session_with_other_habits(app: Connection[Any]) -> None:
+    hook(app, "shop.staff", "email", ops=("insert",), prefilter='n."email" = \'a\\b\' OR n."email" = NULL')
+    app.execute("SET standard_conforming_strings = off; SET transform_null_equals = on; SET search_path = shop")
+    app.execute("INSERT INTO shop.staff VALUES (1, E'a\\\\b', 'support'), (2, 'ab', 'support')")
+    assert [key for _, key, _, _ in events(app)] == [{"id": 1}]
+    app.execute("ALTER TABLE shop.staff ALTER email DROP NOT NULL; INSERT INTO shop.staff VALUES (3, NULL, 'support')")
+    assert (events(app), keys(app)) == ([], [])
 
 
 def test_code_of_a_types_owner_does_not_run_with_the_rights_of_the_hook(app: Connection[Any]) -> None:

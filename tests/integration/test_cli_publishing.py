@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from cli.person import person_name, visible
+from cli.person import person_name
 from runtime.ledger.database import Ledger
 from runtime.ledger.project import hold
 from runtime.postgres.server import PostgresServer
@@ -233,11 +233,6 @@ def test_a_spec_can_not_hide_words_from_the_person_who_approves(file: Path, ledg
     said = at_terminal("approve", "shipped", answers=["n"])
     assert "Tells\\x1b[8m nobody\\u202e the" in said.output
     assert "\x1b[8m" not in said.output
-
-
-def test_what_can_not_be_seen_is_written_out() -> None:
-    assert visible("a\x1b[2Jb\u200bc\u2066d\re\n\tf") == "a\\x1b[2Jb\\u200bc\\u2066d\\re\n    f"
-    assert visible("Grüße 残り") == "Grüße 残り"
 
 
 @pytest.mark.usefixtures("url")

@@ -15,12 +15,12 @@ CREATE DOMAIN sku AS text CHECK (VALUE ~ '^[A-Z]{3}-[0-9]{4}$');
 CREATE DOMAIN felt AS mood;
 CREATE TYPE place AS (street text, felt felt);
 CREATE TYPE floats AS RANGE (subtype = float8);
-CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE COLLATION plain (locale = 'C');
 CREATE SEQUENCE numbers START 100 INCREMENT 5;
 CREATE TABLE tenants (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), slug public.citext NOT NULL UNIQUE);
 CREATE TABLE "Client Data" (
     tenant uuid REFERENCES tenants, "No" int DEFAULT nextval('numbers'), mood mood NOT NULL DEFAULT 'ok', home place,
-    heights floats[], name varchar(20) COLLATE caseless, code sku, at timestamptz NOT NULL DEFAULT now(),
+    heights floats[], name varchar(20) COLLATE plain, code sku, at timestamptz NOT NULL DEFAULT now(),
     born date DEFAULT CURRENT_DATE CHECK (born <= CURRENT_DATE), "Weird""ly %" text,
     seq bigint GENERATED ALWAYS AS IDENTITY (START WITH 7), twice int GENERATED ALWAYS AS (length(code) * 2) STORED,
     PRIMARY KEY (tenant, "No"), CHECK (mood <> 'sad' OR name IS NOT NULL)

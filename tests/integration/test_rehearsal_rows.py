@@ -64,15 +64,14 @@ CREATE TABLE shop.orders (
 """
 
 
-@pytest.mark.parametrize("count", [3])
-def test_every_table_of_a_hard_schema_gets_rows_that_postgres_takes(server: PostgresServer, count: int) -> None:
+def test_every_table_of_a_hard_schema_gets_rows_that_postgres_takes(server: PostgresServer) -> None:
     with clone_of(server, HARD) as copy:
         rows = copy.rows()
         for relation in copy.facts.tables:
-            made = [rows.make(relation) for _ in range(count)]
+            made = [rows.make(relation) for _ in range(3)]
             found = copy.values(f'SELECT count(*) FROM "Hard Ones"."{relation.split(".")[1]}"')
-            assert found[0][0] >= count, relation
-            assert len({tuple(row.key.items()) for row in made}) == count, relation
+            assert found[0][0] >= 3, relation
+            assert len({tuple(row.key.items()) for row in made}) == 3, relation
 
 
 def test_the_same_rows_come_out_every_time(server: PostgresServer) -> None:

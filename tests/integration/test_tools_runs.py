@@ -68,7 +68,7 @@ def test_runs_are_found_by_workflow_and_state(shop: Shop, tools: Tools) -> None:
     shop.pass_time(days=2)
     assert tools.call("list_runs", state="ended").data["runs"][0]["reason"] == "while_false"
     assert "No workflow is called 'shiped'. Did you mean 'shipped'?" in tools.refused("list_runs", workflow="shiped")
-    assert "Input should be 'active', 'waiting'" in tools.refused("list_runs", state="done")
+    assert "'completed', 'ended' or 'failed', not 'done'" in tools.refused("list_runs", state="done")
     assert tools.call("list_runs", state="failed").data["summary"] == "No run fits."
 
 

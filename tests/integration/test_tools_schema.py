@@ -179,3 +179,13 @@ def test_the_status_says_when_everything_is_held(tools: Tools, app: Connection[A
     status = tools.call("get_status")
     assert status.data["held"] == "It was copied."
     assert "only a person can release it" in status.data["next_step"]
+
+
+def test_the_status_says_when_changes_are_missed(tools: Tools, app: Connection[Any]) -> None:
+    assert tools.call("get_status").data["capture"] == "ok"
+    app.execute("INSERT INTO tidings.hook (project_id, relation, key_columns) VALUES (1, 'shop.gone', '{id}')")
+    status = tools.call("get_status")
+    assert status.data["capture"] == "red"
+    assert "shop.gone" in str(status.data["data"]["data"]["capture"])
+    assert "`tidings doctor`" in status.data["next_step"]
+    assert missing_from_text(status) == []

@@ -83,6 +83,8 @@ class MessagesServer:
         self.url = ""
         self.bodies: list[dict[str, Any]] = []
         self.refused: list[str] = []
+        self.paths: list[str] = []
+        """Where every request went, whatever became of it."""
         self._lock = threading.Lock()
 
     def prompt(self, number: int = -1) -> str:
@@ -153,6 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.messages.paths.append(self.path)
         if self.path != "/v1/messages":
             self._fail(Fails(404, "not_found_error"), self.path)
             return

@@ -6,6 +6,7 @@ until the client gives up, the test says `release()`, or the server is closed.
 
 import json
 import socket
+import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -89,6 +90,8 @@ class FarEnd:
         self.requests: list[Request] = []
         """Everything that arrived, whatever became of it."""
         self.connections = 0
+        self.broken: list[BaseException] = []
+        """What went wrong in the service itself."""
         self._faults: deque[Fault] = deque()
         self._released = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -134,14 +137,19 @@ class FarEnd:
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
         self._server.server_close()
+        if self.broken and error is None:
+            raise self.broken[0]
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     far_end: FarEnd
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that hang up are what is tested."""
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of clients that hang up, for that is tested; a mistake in the service is told at the end."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):
+            self.far_end.broken.append(error)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -45,6 +45,7 @@ class ResendServer(FarEnd):
         self.accepted: dict[str, list[dict[str, Any]]] = {}
         self._answers: dict[str, tuple[bytes, Answer]] = {}
         self._under_way: set[str] = set()
+        self._taken = 0
         self._lock = threading.Lock()
 
     @property
@@ -96,10 +97,12 @@ class ResendServer(FarEnd):
         if bad and not permissive:
             return _refusal(422, "validation_error", next(iter(bad.values())))
         good = [mail for index, mail in enumerate(mails) if index not in bad]
-        ids = [{"id": f"mail-{len(self.mails) + number}"} for number in range(len(good))]
+        with self._lock:
+            ids = [{"id": f"mail-{self._taken + number}"} for number in range(len(good))]
+            self._taken += len(good)
+            self.accepted.setdefault(key or f"(no key {len(self.accepted)})", []).extend(good)
         errors = [{"index": index, "message": message} for index, message in bad.items()]
         answer = answer_json(200, {"data": ids, **({"errors": errors} if permissive else {})})
-        self.accepted.setdefault(key or f"(no key {len(self.accepted)})", []).extend(good)
         if key:
             self._answers[key] = (request.body, answer)
         return answer

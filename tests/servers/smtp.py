@@ -8,6 +8,7 @@ import email.policy
 import socket
 import socketserver
 import ssl
+import sys
 import threading
 from collections import deque
 from contextlib import suppress
@@ -68,6 +69,8 @@ class SmtpServer:
         self.user = user
         self.accepted: list[Mail] = []
         self.connections = 0
+        self.broken: list[BaseException] = []
+        """What went wrong in the server itself."""
         self._faults: deque[Fault] = deque()
         self._released = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -103,6 +106,8 @@ class SmtpServer:
         for connection in self._sockets:
             connection.close()
         self._server.server_close()
+        if self.broken and error is None:
+            raise self.broken[0]
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -110,8 +115,11 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     smtp: SmtpServer
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that hang up are what is tested."""
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of clients that hang up, for that is tested; a mistake in the server is told at the end."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):
+            self.smtp.broken.append(error)
 
 
 class _HangUp(Exception):  # noqa: N818

@@ -8,10 +8,11 @@ import pytest
 from runtime.delivery.address import BadAddress
 from runtime.delivery.headers import header_value
 from runtime.delivery.message import NewMessage, Prepared
-from runtime.delivery.prepare import _only_the_authors_calls, prepare
+from runtime.delivery.prepare import prepare
 from runtime.delivery.requests import Requests
 from runtime.delivery.suppression import NOBODY, Suppressions
 from runtime.delivery.unsubscribe_token import Subscription, read_unsubscribe
+from runtime.delivery.wording import _slack
 from runtime.templates.rendering import Rendered
 from tests.outgoing import CHAT, MAIL, NOW, PUBLIC, a_policy, a_send, crowd, prepared
 
@@ -232,7 +233,7 @@ def test_only_the_author_can_call_everybody(call: str) -> None:
     (message,) = _requests(prepared(send))
     assert call not in message["text"]
     shown = call.replace("<", "&lt;").replace(">", "&gt;")
-    assert _only_the_authors_calls(f"Order {call}", "Order {{ new.id }}") == f"Order {shown}"
+    assert _slack(Rendered("", "", f"Order {call}"), CHAT) == Rendered("", "", f"Order {shown}")
     authors = CHAT.model_copy(update={"text": f"{call} order {{{{ new.id }}}}"})
     (message,) = _requests(prepared(a_send([{"slack": "#ops"}], texts=(authors,))))
     assert message["text"] == f"{call} order 7"
@@ -254,6 +255,29 @@ def test_the_language_and_zone_are_the_persons() -> None:
     assert "21" in japan["text"]
     assert "8:00" in america["text"]
     assert _fate(found.messages[2]) == ("3", "failed", "render_failed")
+
+
+def test_people_who_read_the_same_words_get_their_own_mail_of_them() -> None:
+    plain = MAIL.model_copy(update={"subject": "Order {{ new.id }}", "html": "<p>{{ new.at | date }}</p>"})
+    french = plain.model_copy(update={"locale": "fr", "subject": "Commande {{ new.id }}"})
+    people: list[dict[str, Any]] = [
+        {"email": "a@mail.test"},
+        {"email": "b@mail.test"},
+        {"email": "c@mail.test", "locale": "fr"},
+        {"email": "d@mail.test", "zone": "Pacific/Kiritimati"},
+    ]
+    names = {"new": {"id": 7, "at": NOW}}
+    sends = [a_send(people, texts=(plain, french), channels=("email",), names=names)]
+    sends.append(a_send(people[:1], texts=(plain,), channels=("email",), names={"new": {"id": 8, "at": NOW}}, run_id=2))
+    mails = _requests(prepared(*sends))
+    assert [mail["subject"] for mail in mails] == ["Order 7", "Order 7", "Commande 7", "Order 7", "Order 8"]
+    assert len({mail["html"] for mail in mails}) == 3
+    assert len({mail["to"][0] for mail in mails}) == 4
+    assert len({mail["headers"]["Message-ID"] for mail in mails}) == 5
+    marketing = _requests(
+        prepared(a_send(people[:2], texts=(plain,), channels=("email",), names=names, category="product"))
+    )
+    assert len({mail["text"] for mail in marketing}) == 2
 
 
 def test_a_sender_that_can_not_be_used_stops_everything_and_is_named() -> None:

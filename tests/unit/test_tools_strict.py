@@ -73,7 +73,7 @@ def _call(server: ScopedServer, name: str, **arguments: Any) -> str:
         (
             "greet",
             {"title": "Augusta", "times": "often"},
-            "title: String should have at most 5 characters; times: Input should be",
+            "title: String should have at most 5 characters, not 'Augusta'; times: Input should be a valid integer",
         ),
         ("fail", {"how": "said"}, "fail: No such thing. Call list."),
         ("fail", {"how": "refused"}, "fail: No workflow is called 'x'. Did you mean 'y'?"),

@@ -1,0 +1,151 @@
+"""A real Chromium, without a window, driven over the DevTools protocol: opens pages, clicks, reads, takes pictures."""
+
+import base64
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
+_FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
+    *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--remote-debugging-port=0", "--remote-allow-origins=*", "--disable-features=Translate", "--lang=en"),
+)
+_START_SECONDS = 20.0
+_SECONDS = 5.0
+_LARGEST = 100_000_000
+
+
+class Page:
+    """One tab, with what its console said."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._number = 0
+        self._session = ""
+        self.said: list[str] = []
+        """Entries of the log and exceptions, of the page and of its frames."""
+        self.asked: list[str] = []
+        """The addresses of every request that the page and its frames made."""
+
+    def begin(self) -> None:
+        """Open the tab."""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+        self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=False, flatten=True)
+
+    def look(self, *, width: int = 1280, height: int = 900, dark: bool = False, scale: float = 1) -> None:
+        """Set the window's size, and what the person prefers."""
+        size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def open(self, url: str) -> None:
+        """Go to a page, and wait until all of it is there."""
+        self.call("Page.navigate", url=url)
+        self.wait_for(f"document.readyState === 'complete' && location.href !== 'about:blank' && {json.dumps(url)}")
+
+    def evaluate(self, script: str) -> Any:
+        """Return what a script on the page answers; a promise is waited for."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait_for(self, script: str, *, seconds: float = _SECONDS) -> Any:
+        """Return a script's answer as soon as it is true; pages may come and go meanwhile."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+            found = answer.get("result", {}).get("value")
+            if found and "exceptionDetails" not in answer:
+                return found
+            assert time.monotonic() < deadline, f"{script} did not become true in {seconds:.0f} s"
+            self._listen(0.05)
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element, as a person does."""
+        place = self.evaluate(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
+            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            point = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", type=kind, **point)
+
+    def text(self) -> str:
+        """Return what can be read on the page."""
+        return str(self.evaluate("document.body.innerText"))
+
+    def picture(self, path: Path, *, whole: bool = False) -> None:
+        """Keep a PNG of what is shown, or of the whole page."""
+        answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+    def call(self, method: str, /, **parameters: Any) -> Any:
+        """Send a command of the protocol and return its answer."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        self._connection.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
+        while True:
+            answer = json.loads(self._connection.recv(timeout=_START_SECONDS))
+            if answer.get("id") == self._number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return answer["result"]
+            self._note(answer)
+
+    def _listen(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                self._note(json.loads(self._connection.recv(timeout=left)))
+            except TimeoutError:
+                return
+
+    def _note(self, event: dict[str, Any]) -> None:
+        said = event.get("params", {})
+        match event.get("method"):
+            case "Log.entryAdded":
+                self.said.append(said["entry"]["text"])
+            case "Runtime.exceptionThrown":
+                self.said.append(said["exceptionDetails"]["text"])
+            case "Network.requestWillBeSent":
+                self.asked.append(said["request"]["url"])
+
+
+@contextmanager
+def browser() -> Iterator[Page]:
+    """Yield a tab of a Chromium that knows nothing yet; it is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        command = [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                with connect(_address(Path(profile), process), max_size=_LARGEST) as connection:
+                    page = Page(connection)
+                    page.begin()
+                    yield page
+            finally:
+                process.terminate()
+                process.wait(timeout=10)
+
+
+def _address(profile: Path, process: subprocess.Popen[bytes]) -> str:
+    """Return where the browser listens, as soon as it does."""
+    file = profile / "DevToolsActivePort"
+    deadline = time.monotonic() + _START_SECONDS
+    while not (file.exists() and file.read_text().count("\n")):
+        assert process.poll() is None, f"Chromium ended with {process.returncode}"
+        assert time.monotonic() < deadline, "Chromium does not listen"
+        time.sleep(0.05)
+    port, path = file.read_text().split("\n")[:2]
+    return f"ws://127.0.0.1:{port}{path}"
