@@ -1,19 +1,21 @@
 """What the tools need at hand; the command line puts it together."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.clock import Clock
+from runtime.errors import TidingsError
 from runtime.ledger.database import Ledger
-from runtime.ledger.project import Project, clock_for, load_project
 from runtime.postgres.server import PostgresServer
 from runtime.settings import Settings
 from runtime.setup.embedded import embedded_server
 from runtime.source.reader import Source
 
+_PREFIX = "tidings-rehearsal-"
 _NOT_RUNNING = (
     "The Postgres server that Tidings brought is not running. Ask the person to run `tidings up`, then call again."
 )
@@ -36,15 +38,6 @@ class Services:
         settings = self.settings
         return _NOT_RUNNING if settings.embedded and not embedded_server(settings.home).running() else ""
 
-    def project(self) -> Project:
-        """Return the project's row as it is now."""
-        with self.ledger.connection() as conn:
-            return load_project(conn, self.ledger.project_id)
-
-    def clock(self) -> Clock:
-        """Return the clock that the project goes by now."""
-        return clock_for(self.project())
-
     def page(self, name: str) -> str:
         """Return the address of a workflow's page in the console."""
         return f"{self.console_url}/workflows/{name}"
@@ -52,9 +45,13 @@ class Services:
 
 @contextmanager
 def open_services(settings: Settings) -> Iterator[Services]:
-    """Yield the services of a project; at the end connections are closed and the rehearsals' server is gone."""
+    """Yield the services of a project; at the end connections are closed and the rehearsals' server is gone.
+
+    A process that was killed leaves its server behind; the next one takes it away.
+    """
+    _sweep(Path(tempfile.gettempdir()))
     with (
-        tempfile.TemporaryDirectory(prefix="tidings-rehearsal-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as folder,
         Ledger(settings.ledger_url, settings.project_id) as ledger,
         Source(settings.reader_url) as source,
     ):
@@ -63,6 +60,25 @@ def open_services(settings: Settings) -> Iterator[Services]:
             yield Services(settings, ledger, source, scratch, console_url(settings))
         finally:
             scratch.stop()
+
+
+def _sweep(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _is_running(int(owner)):
+            with suppress(OSError, TidingsError):  # another user's, or another process is at it
+                PostgresServer(folder, scratch=True).stop()
+                shutil.rmtree(folder)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def console_url(settings: Settings) -> str:

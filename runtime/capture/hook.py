@@ -28,6 +28,7 @@ _ROWS = {
     "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
     "delete": "OLD TABLE AS old_rows",
 }
+_ONE_SIDED = {"insert": "new_rows AS n", "delete": "old_rows AS o"}
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _TEXT = {name: _COMMENT.sub("", text) for name, text in load_queries("runtime.capture", "hook.sql").items()}
 
@@ -119,7 +120,7 @@ def _body(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
         skipped=sql.Literal(f"tidings.{skipped}"),
         missed=sql.Literal(f"tidings.{missed}"),
         counted=_raw("new_rows" if operation == "insert" else "old_rows"),
-        early_exit=_early_exit(hook, operation),
+        early_exit=_early_exit(hook, operation, prefilter),
         capture=_capture(hook, operation, prefilter),
         ring=_fill(
             "ring",
@@ -132,18 +133,16 @@ def _body(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
     )
 
 
-def _early_exit(hook: Hook, operation: str) -> sql.Composed:
+def _early_exit(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
     if operation != "update":
-        return _fill("exit_if_empty", counted=_raw("new_rows" if operation == "insert" else "old_rows"))
-    no_update = _fill("exit_if_no_update")
-    return _fill("exit_if_unpaired", exit_if_no_update=no_update) if hook.partitioned else no_update
+        return _fill("exit_unless_hit", source=_raw(_ONE_SIDED[operation]), prefilter=_raw(prefilter))
+    leave = _fill("exit_unless_updated", prefilter=_raw(prefilter))
+    return _fill("fail_if_unpaired", exit_unless_updated=leave) if hook.partitioned else leave
 
 
 def _capture(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
-    if operation == "insert":
-        return _insertion(hook, operation, prefilter, _raw("new_rows AS n"))
-    if operation == "delete":
-        return _insertion(hook, operation, prefilter, _raw("old_rows AS o"))
+    if operation != "update":
+        return _insertion(hook, operation, prefilter, _raw(_ONE_SIDED[operation]))
     one = _insertion(hook, operation, prefilter, _raw("new_rows AS n CROSS JOIN old_rows AS o"))
     return _fill("capture_update", one=one, many=_insertion(hook, operation, prefilter, _fill("numbered")))
 

@@ -19,7 +19,8 @@ END
 DECLARE
     broken text := current_setting({broken}, true);
     problem text;
-    changed bigint;
+    pairs bigint;
+    hit boolean;
 BEGIN
     IF current_setting('tidings.skip', true) IN ('on', 'true', 'yes', '1') THEN
         BEGIN
@@ -72,23 +73,26 @@ BEGIN
     RETURN NULL;
 END
 
--- name: exit_if_empty
-IF NOT EXISTS (SELECT FROM {counted}) THEN
+-- name: exit_unless_hit
+-- Most statements change nothing that matters: they end here, before the outbox is even opened.
+IF NOT EXISTS (SELECT FROM {source} WHERE {prefilter}) THEN
             RETURN NULL;
         END IF;
 
--- name: exit_if_no_update
-SELECT count(*) INTO changed FROM (SELECT FROM old_rows LIMIT 2) AS few;
-        IF changed = 0 THEN
+-- name: exit_unless_updated
+-- One pair, or none, is all there is; more are a sign that there are many, which are told apart when they are paired.
+SELECT count(*), bool_or({prefilter}) INTO pairs, hit
+        FROM (SELECT * FROM new_rows LIMIT 2) AS n CROSS JOIN (SELECT * FROM old_rows LIMIT 2) AS o;
+        IF pairs = 0 OR pairs = 1 AND hit IS NOT TRUE THEN
             RETURN NULL;
         END IF;
 
--- name: exit_if_unpaired
+-- name: fail_if_unpaired
 -- Only a row that moves to another partition can lose its partner: a trigger there may refuse it.
-{exit_if_no_update}
-        IF (SELECT count(*) FROM new_rows) <> (SELECT count(*) FROM old_rows) THEN
+IF (SELECT count(*) FROM new_rows) <> (SELECT count(*) FROM old_rows) THEN
             RAISE EXCEPTION 'an update has more old rows than new ones';
         END IF;
+        {exit_unless_updated}
 
 -- name: capture
 INSERT INTO tidings.outbox (hook_id, generation, op, key, new, old, captured_at)
@@ -99,7 +103,7 @@ INSERT INTO tidings.outbox (hook_id, generation, op, key, new, old, captured_at)
 -- name: capture_update
 -- Old and new rows stand in the same order. One row, the usual case, needs no pairing. Many are joined by their number;
 -- enable_nestloop is off, for a plan made for few rows is kept and would be quadratic for many.
-IF changed = 1 THEN
+IF pairs = 1 THEN
                 {one}
             ELSE
                 {many}

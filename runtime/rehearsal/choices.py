@@ -89,9 +89,8 @@ class Chooser:
         values = list(dict.fromkeys(texts))
         if not column.nullable or column.name in sought.filled:
             return values
-        is_filled = (
-            asked or base_type(column) in TEXTS or f"{sought.facts.table.relation}.{column.name}" in self.addresses
-        )
+        is_address = f"{sought.facts.table.relation}.{column.name}" in self.addresses
+        is_filled = asked or is_address or base_type(column) in TEXTS or _is_chance(column)
         first = values[:1] if is_filled and not (parents and not asked) else []
         return [*first, None, *values[len(first) :]]
 
@@ -104,8 +103,8 @@ class Chooser:
 
     def _worth(self, sought: Sought, column: Column) -> bool:
         """Return whether a column that no rule names gets a value."""
-        if column.identity or (column.default and not _is_chance(column)):
-            return False
+        if column.identity or column.default:
+            return _is_chance(column)
         if not column.nullable or column.name in sought.filled:
             return True
         is_key = any(column.name in key.columns for key in sought.facts.table.foreign_keys)

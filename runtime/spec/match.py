@@ -13,6 +13,8 @@ from runtime.spec.schema import Column, Table
 from runtime.spec.sqltypes import base_type
 from runtime.spec.survey import operations
 
+_OP = '"event"."op"'
+"""insert, update or delete; qualified, because a table may have a column of that name."""
 _NO_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 
 
@@ -38,13 +40,13 @@ def build_match(
 def _clauses(
     ops: tuple[Operation, ...], becomes: Fragment | None, when: Fragment | None, columns: list[Column]
 ) -> dict[str, str]:
-    clauses = {"op": f"op IN ({', '.join(repr(op.value) for op in ops)})"}
+    clauses = {"op": f"{_OP} IN ({', '.join(repr(op.value) for op in ops)})"}
     if becomes:
         now, before = _over(becomes.tree, "new"), _over(becomes.tree, "old")
-        clauses |= {"becomes": f"({now}) IS TRUE", "before": f"(op = 'insert' OR ({before}) IS NOT TRUE)"}
+        clauses |= {"becomes": f"({now}) IS TRUE", "before": f"({_OP} = 'insert' OR ({before}) IS NOT TRUE)"}
     if columns:
         changed = " OR ".join(_changed(column) for column in columns)
-        clauses["columns"] = f"(op <> 'update' OR {changed})"
+        clauses["columns"] = f"({_OP} <> 'update' OR {changed})"
     if when:
         clauses["when"] = f"(({render_row(when.tree, _whole_rows)}) IS TRUE)"
     return clauses

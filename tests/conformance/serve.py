@@ -3,6 +3,7 @@
 Without a token, because the judges can't send one; the token's own tests are in tests/integration/test_tools_http.py.
 """
 
+import signal
 import sys
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def main(profile: str, port: str, home: str = "") -> None:
     if profile == "fixtures":
         _run(fixtures(), int(port))
         return
+    signal.signal(
+        signal.SIGTERM, lambda *_: None
+    )  # uvicorn raises it again once it has stopped; the services close then
     with open_services(load_settings(Path(home), environ={})) as services:
         _run(build_server(services), int(port))
 

@@ -347,3 +347,14 @@ def test_a_run_of_a_workflow_with_an_if_starts_before_its_first_step(shop: Shop)
     reviews(shop, "a")
     claim(shop.engine)
     assert shop.rows("SELECT step FROM tidings.run") == [{"step": -1}]
+
+
+def test_a_table_may_have_columns_that_are_called_as_our_own_are(shop: Shop) -> None:
+    shop.app.execute(
+        "CREATE TABLE shop.audit (id int PRIMARY KEY, op text, at timestamptz, new_data jsonb, event text);"
+        "INSERT INTO tidings.approved_table VALUES (1, 'shop.audit')"
+    )
+    trigger = {"change": "shop.audit", "becomes": "op = 'refund' AND event IS NOT NULL", "columns": ["op"]}
+    shop.publish(spec(trigger=trigger, steps=[STAFF]))
+    shop.app.execute("INSERT INTO shop.audit VALUES (1, 'refund', now(), '{}', 'x'), (2, 'sale', now(), '{}', 'x')")
+    assert started(shop) == [1]

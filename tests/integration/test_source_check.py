@@ -43,7 +43,7 @@ def reader(database: str) -> Iterator[Source]:
 
 def _compiled(
     *,
-    condition: str = "new.status = 'paid' AND (old.status = 'paid') IS NOT TRUE AND op <> 'd'",
+    condition: str = "new.status = 'paid' AND (old.status = 'paid') IS NOT TRUE AND event.op <> 'delete'",
     query: str = "SELECT c.email FROM shop.customers c WHERE c.id = new.customer_id",
     until: str = "SELECT new.placed_at + interval '1 hour' AS at",
     to: str = "SELECT c.id AS key, c.email FROM shop.customers c WHERE c.id = new.customer_id",

@@ -107,16 +107,16 @@ def test_columns_and_when_are_prefiltered_per_operation() -> None:
 
 def test_the_exact_condition_is_an_edge_and_never_null() -> None:
     assert match({"change": "shop.orders", "becomes": "total_cents % 7 = 1 OR status LIKE '%x'"}).condition == (
-        "op IN ('insert', 'update') AND"
+        "\"event\".\"op\" IN ('insert', 'update') AND"
         ' ((pg_catalog.mod("new"."total_cents", 7) = 1 OR "new"."status" LIKE U&\'\\0025x\') IS TRUE AND'
-        " (op = 'insert' OR"
+        ' ("event"."op" = \'insert\' OR'
         ' (pg_catalog.mod("old"."total_cents", 7) = 1 OR "old"."status" LIKE U&\'\\0025x\') IS NOT TRUE))'
     )
 
 
 def test_a_whole_row_in_when_can_not_be_taken_for_a_column() -> None:
     found = match({"change": "shop.orders", "ops": ["update"], "when": "new IS DISTINCT FROM old"})
-    assert found.condition == 'op IN (\'update\') AND (("new".* IS DISTINCT FROM "old".*) IS TRUE)'
+    assert found.condition == '"event"."op" IN (\'update\') AND (("new".* IS DISTINCT FROM "old".*) IS TRUE)'
     assert len(found.hook_columns) == 8
     assert found.prefilter == {"update": "true"}
 
