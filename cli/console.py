@@ -15,7 +15,7 @@ from runtime.console.desk import Desk
 from runtime.settings import Settings, load_settings
 from tools.http import PATH, http_app
 from tools.server import build_server
-from tools.services import open_services
+from tools.services import Services, open_services
 
 
 @click.command()
@@ -32,23 +32,28 @@ def console(*, port: int | None, verbose: bool, attached: bool) -> None:
 def serve(settings: Settings, stop: threading.Event) -> None:
     """Serve until stopped; requests under way are finished first."""
     with open_services(settings) as services:
-        desk = Desk(
-            ledger=services.ledger,
-            source=services.source,
-            installer_url=settings.installer_url,
-            token=settings.console_token,
-            person=person_name(),
-            host=settings.console_host,
-            public_url=settings.public_url,
-            report_secrets=tuple(filter(None, settings.resend_webhook_secret.split(","))),
-        )
         tools = http_app(
             build_server(services, drafter=drafter_for(services)),
             token=settings.console_token,
             host=settings.console_host,
             port=settings.console_port,
         )
-        _run(_beside(tools, build_console(desk)), settings, stop)
+        _run(_beside(tools, build_console(desk_of_services(services))), settings, stop)
+
+
+def desk_of_services(services: Services) -> Desk:
+    """Return the console's desk: the services' project, and the person who runs this process."""
+    settings = services.settings
+    return Desk(
+        ledger=services.ledger,
+        source=services.source,
+        installer_url=settings.installer_url,
+        token=settings.console_token,
+        person=person_name(),
+        host=settings.console_host,
+        public_url=settings.public_url,
+        report_secrets=tuple(filter(None, settings.resend_webhook_secret.split(","))),
+    )
 
 
 def _beside(tools: ASGIApp, pages: ASGIApp) -> ASGIApp:

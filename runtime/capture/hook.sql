@@ -80,9 +80,9 @@ IF NOT EXISTS (SELECT FROM {source} WHERE {prefilter}) THEN
         END IF;
 
 -- name: exit_unless_updated
--- One pair, or none, is all there is; more are a sign that there are many, which are told apart when they are paired.
-SELECT count(*), bool_or({prefilter}) INTO pairs, hit
-        FROM (SELECT * FROM new_rows LIMIT 2) AS n CROSS JOIN (SELECT * FROM old_rows LIMIT 2) AS o;
+-- One pair is all there is, and true; two are a sign that there are many, which are told apart when they are paired.
+SELECT count(*), bool_or(few.hit) INTO pairs, hit
+        FROM (SELECT {prefilter} AS hit FROM new_rows AS n CROSS JOIN old_rows AS o LIMIT 2) AS few;
         IF pairs = 0 OR pairs = 1 AND hit IS NOT TRUE THEN
             RETURN NULL;
         END IF;

@@ -35,7 +35,7 @@ def _seconds(conn: Connection[Any], statement: str) -> float:
     "migration",
     ["RENAME stock TO in_stock", "DROP stock", "DROP CONSTRAINT products_stock_check, ALTER stock TYPE text"],
 )
-def test_a_column_pairs_under_a_live_hook_harms_no_write(app: Connection[Any], migration: str) -> None:
+def test_a_column_changed_under_a_live_hook_harms_no_write(app: Connection[Any], migration: str) -> None:
     app.execute(PRODUCTS)
     hook(app, "shop.products", "stock", prefilter={"update": 'n."stock" >= 0'})
     app.execute("UPDATE shop.products SET title = 'y' WHERE id = 1")
@@ -96,7 +96,7 @@ def test_a_renamed_key_column_leaves_the_counter(app: Connection[Any]) -> None:
     assert count(app, f"missed_{installed.hook_id}") == 2
     health = capture_health(app, 1)
     assert health.missed == 2
-    assert "2 pairs row(s) of shop.products were missed, not even their keys are known." in health.reasons
+    assert "2 changed row(s) of shop.products were missed, not even their keys are known." in health.reasons
 
 
 def test_a_lock_on_the_outbox_costs_a_bounded_wait_and_leaves_the_key(app: Connection[Any], database: str) -> None:
