@@ -124,8 +124,7 @@ def _change_scenarios(shop: Workshop, play: Play, trigger: ChangeTrigger) -> Ite
     results = list(positive(change))
     yield from results
     yield from misses(change)
-    alone = len(results[0].got) if results else 0
-    yield from trials(change, alone=alone)
+    yield from trials(change, alone=next((len(result.got) for result in results if result.got), 0))
 
 
 def _workshop(world: World, workflow: Workflow, at: datetime) -> Workshop:

@@ -43,19 +43,12 @@ REPORT = {
 
 
 @pytest.fixture
-def shop(
-    app: Connection[Any],
-    approved: None,  # noqa: ARG001  # the person's approvals come first
-    ledger: Ledger,
-    source: Source,
-    database: str,
-    clock: VirtualClock,
-) -> Shop:
+def shop(app: Connection[Any], ledger: Ledger, source: Source, database: str, clock: VirtualClock) -> Shop:
     return Shop.furnished(app, ledger, source, database, clock)
 
 
 @pytest.fixture
-def desk(shop: Shop) -> Desk:
+def desk(shop: Shop, approved: None) -> Desk:  # noqa: ARG001  # what the person approved comes first
     return desk_for(shop)
 
 
@@ -242,7 +235,7 @@ def test_publish_alone_needs_an_approval(shop: Shop, console: TestClient) -> Non
 @pytest.mark.usefixtures("draft")
 def test_a_locked_table_keeps_the_yes_for_another_try(shop: Shop, console: TestClient) -> None:
     with psycopg.connect(shop.url) as other:
-        other.execute("LOCK TABLE shop.orders IN ACCESS SHARE MODE")
+        other.execute("LOCK TABLE shop.orders IN ROW EXCLUSIVE MODE")
         refused = answer(console, "shipped", "approve")
     assert refused.status_code == 503
     assert "bea approved exactly this in the console" in words(refused.text)
