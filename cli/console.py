@@ -1,5 +1,6 @@
 """`tidings console`: the web process: the console's pages and the MCP server, on loopback."""
 
+import asyncio
 import threading
 from dataclasses import replace
 
@@ -38,7 +39,7 @@ def serve(settings: Settings, stop: threading.Event) -> None:
             host=settings.console_host,
             port=settings.console_port,
         )
-        _run(_beside(tools, build_console(desk_of_services(services))), settings, stop)
+        _run(_beside(tools, build_console(desk_of_services(services)), stop), settings, stop)
 
 
 def desk_of_services(services: Services) -> Desk:
@@ -56,13 +57,17 @@ def desk_of_services(services: Services) -> Desk:
     )
 
 
-def _beside(tools: ASGIApp, pages: ASGIApp) -> ASGIApp:
+def _beside(tools: ASGIApp, pages: ASGIApp, stop: threading.Event) -> ASGIApp:
     """Return an app that answers MCP with one and everything else with the other; only the first has a lifespan."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", PATH)
         is_mcp = path.startswith((PATH, "/.well-known/"))
-        await (tools if is_mcp else pages)(scope, receive, send)
+        try:
+            await (tools if is_mcp else pages)(scope, receive, send)
+        except asyncio.CancelledError:  # what outlasts the grace at the end: no error worth a traceback
+            if not stop.is_set():
+                raise
 
     return app
 

@@ -1,22 +1,20 @@
 """`tidings demo`: the whole story on a Postgres of its own, in about a minute."""
 
-import threading
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
 
-from cli.demo_author import Author, open_author
+from cli.demo_author import open_author
 from cli.demo_shop import Shop, set_up_shop
 from cli.demo_waits import Books
-from cli.demo_words import chapter, enter, step, told
-from cli.lifetime import log_to_stderr, until_stopped
+from cli.demo_words import called_as, chapter, enter, shown, step, told
+from cli.lifetime import interrupted_by_signals, log_to_stderr, until_stopped
 from cli.person import person_name
 from cli.terminal import interactive, progress, say
-from cli.up import free_port, running, say_where
-from runtime.errors import TidingsError
+from cli.up import console_url, running, say_where
 from runtime.ledger.project import advance_clock
 from runtime.publishing.approvals import decide, prepare_publish
 from runtime.settings import Settings, default_home, project_exists
@@ -31,57 +29,63 @@ _THREE_DAYS = timedelta(days=3)
 def demo(*, fast: bool) -> None:
     """Play the story: a sentence becomes a workflow, a row changes, a message arrives, and anyone can ask why."""
     log_to_stderr(verbose=False)
-    stop = until_stopped(attached=False)
+    interrupted_by_signals()
     attended = interactive() and not fast
-    told("Tidings: notifications out of your own Postgres. This demo touches nothing outside .tidings/demo.")
-    _play(default_home() / "demo", stop, attended=attended)
+    home = default_home() / "demo"
+    told(f"Tidings: notifications out of your own Postgres. This demo touches nothing outside {shown(home)}.")
+    _play(home, attended=attended)
+    say("The next demo goes on from here.", dim=True)
 
 
-def _play(home: Path, stop: threading.Event, *, attended: bool) -> None:
+def _play(home: Path, *, attended: bool) -> None:
     chapter(1, "A shop with a database, and Tidings beside it")
     again = project_exists(home)
     shop = set_up_shop(home, progress())
     step("", "The shop is there from last time; the story goes on." if again else "The shop sells mugs and caps.")
-    with running(home, stop, progress(), port=free_port()) as (settings, processes), Books(settings) as books:
+    with running(home, progress(), any_port=True) as (settings, processes), Books(settings) as books:
         if not settings.anthropic_api_key:
             step("", "No ANTHROPIC_API_KEY is set: specs from examples/ are played in the place of a model.")
-        anyio.run(_author_both, settings, attended)
-        _ship(shop, books, settings)
+        chapter(2, "A sentence becomes a workflow, through the MCP server")
+        _author(settings, _SHIPPED, "order-shipped", attended=attended)
+        chapter(3, "A second one, which waits")
+        _author(settings, _REVIEW, "review-request", attended=attended)
+        _ship(shop, books, settings, attended=attended)
         _wait_three_days(shop, books, attended=attended)
         _ask_why(books)
         say()
         if attended:
+            stop = until_stopped()
             say_where(settings)
+            say(f"In another terminal: TIDINGS_HOME={shown(home)} {called_as()} why ana@example.com")
             processes.watch(stop)
-        say("Stopping; `make demo` goes on from here.", dim=True)
 
 
-async def _author_both(settings: Settings, attended: bool) -> None:  # anyio passes arguments by position
-    failed: TidingsError | None = None
-    async with open_author(settings) as author:
-        try:
-            chapter(2, "A sentence becomes a workflow, through the MCP server")
-            await _author(author, settings, _SHIPPED, "order-shipped", attended=attended)
-            chapter(3, "A second one, which waits")
-            await _author(author, settings, _REVIEW, "review-request", attended=attended)
-        except TidingsError as error:
-            failed = error  # leaving the client with it would wrap it in a group
-    if failed is not None:
-        raise failed
-
-
-async def _author(author: Author, settings: Settings, sentence: str, example: str, *, attended: bool) -> None:
+def _author(settings: Settings, sentence: str, example: str, *, attended: bool) -> None:
+    """Have a workflow written and asked for in one visit and confirmed in a second, as a person stands between."""
     step("", f"“{sentence}”")
-    if await author.is_live(example):
+    prepared = anyio.run(_write, settings, sentence, example)
+    if prepared is None:
         step("", f"{example} is live already.")
         return
-    name = await author.write(sentence, example)
-    prepared = await author.prepare(name)
+    name = str(prepared["workflow"])
     if prepared["status"] == "needs_approval":
         step("", f"It would be approved as: {prepared['about']}")
-        await anyio.to_thread.run_sync(partial(enter, f"Approve {name}?", attended=attended))
-        await anyio.to_thread.run_sync(_approve, settings, name)
-    await author.confirm(name, prepared["digest"])
+        enter(f"Approve {name}?", attended=attended)
+        _approve(settings, name)
+    anyio.run(_confirm, settings, name, str(prepared["digest"]))
+
+
+async def _write(settings: Settings, sentence: str, example: str) -> dict[str, Any] | None:
+    """Return what prepare_publish said, or None for what is live from an earlier demo."""
+    async with open_author(settings) as author:
+        if await author.is_live(example):
+            return None
+        return await author.prepare(await author.write(sentence, example))
+
+
+async def _confirm(settings: Settings, name: str, digest: str) -> None:
+    async with open_author(settings) as author:
+        await author.confirm(name, digest)
 
 
 def _approve(settings: Settings, name: str) -> None:
@@ -92,7 +96,7 @@ def _approve(settings: Settings, name: str) -> None:
             decide(books.ledger, prepared.approval_id, approve=True, by=person_name(), via="terminal")
 
 
-def _ship(shop: Shop, books: Books, settings: Settings) -> None:
+def _ship(shop: Shop, books: Books, settings: Settings, *, attended: bool) -> None:
     chapter(4, "A row changes, and a message arrives")
     order = shop.do("place", "1")
     seen = books.newest()
@@ -100,9 +104,8 @@ def _ship(shop: Shop, books: Books, settings: Settings) -> None:
     step("the shop", f"UPDATE shop.orders SET status = 'shipped' WHERE id = {order}")
     message = books.wait_for_message("order-shipped", seen)
     step("the inbox", f"“{message.subject}” to {message.recipient}, {message.milliseconds} ms after the commit")
-    step(
-        "", f"http://{settings.console_host}:{settings.console_port}/inbox/{message.id}?token={settings.console_token}"
-    )
+    if attended:
+        step("", f"{console_url(settings)}/inbox/{message.id}?token={settings.console_token}")
 
 
 def _wait_three_days(shop: Shop, books: Books, *, attended: bool) -> None:

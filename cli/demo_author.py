@@ -82,8 +82,14 @@ async def open_author(settings: Settings) -> AsyncIterator[Author]:
     """Connect to the server that `tidings up` runs, as any chat client would."""
     url = resource_url(settings.console_host, settings.console_port)
     headers = {"authorization": f"Bearer {client_token(settings.console_token, url)}"}
+    failed: TidingsError | None = None
     async with (
         httpx2.AsyncClient(headers=headers, timeout=_PATIENCE) as http,
         Client(streamable_http_client(url, http_client=http), read_timeout_seconds=_PATIENCE) as client,
     ):
-        yield Author(client, bool(settings.anthropic_api_key))
+        try:
+            yield Author(client, bool(settings.anthropic_api_key))
+        except TidingsError as error:
+            failed = error  # leaving the client with it would wrap it in a group
+    if failed is not None:
+        raise failed

@@ -1,6 +1,10 @@
 """How the demo talks: chapters, steps, and a pause where a person sits at the terminal."""
 
+import os
+import shutil
+import sys
 import textwrap
+from pathlib import Path
 
 import click
 
@@ -27,6 +31,19 @@ def told(text: str) -> None:
     """Print a sentence of the story."""
     for line in textwrap.wrap(text, _WIDTH):
         say(line)
+
+
+def called_as() -> str:
+    """Return what to type for `tidings` here: in a clone it is not on the PATH."""
+    called = sys.argv[0]
+    if Path(called).name != "tidings" or shutil.which("tidings") == called:
+        return "tidings"
+    return min(os.path.relpath(called), called, key=len)
+
+
+def shown(folder: Path) -> str:
+    """Return a folder's path, from here where that is shorter."""
+    return min(os.path.relpath(folder), str(folder), key=len)
 
 
 def enter(question: str, *, attended: bool) -> None:

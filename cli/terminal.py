@@ -12,7 +12,8 @@ import click
 
 def say(text: str = "", *, bold: bool = False, dim: bool = False, colour: str | None = None) -> None:
     """Print a line; click drops the colours where no terminal is."""
-    click.echo(click.style(text, bold=bold, dim=dim, fg=colour) if bold or dim or colour else text)
+    styled = click.style(text, bold=bold or None, dim=dim or None, fg=colour)  # False would end what the other began
+    click.echo(styled if bold or dim or colour else text)
 
 
 def progress() -> Callable[[str], None]:

@@ -2,24 +2,24 @@
 
 import fcntl
 import socket
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from cli.lifetime import log_to_stderr, until_stopped
+from cli.lifetime import interrupted_by_signals, log_to_stderr, until_stopped
 from cli.processes import Processes
 from cli.terminal import progress, say
 from runtime.errors import Conflict, Temporary, TidingsError
 from runtime.ledger.migrate import pending
 from runtime.ledger.project import check_binding, load_project
 from runtime.settings import (
+    SECRETS_FILE,
     Settings,
     default_home,
     environment_for,
@@ -27,7 +27,7 @@ from runtime.settings import (
     project_exists,
     read_environment,
 )
-from runtime.setup.embedded import embedded_server, start_embedded
+from runtime.setup.embedded import DATABASE, embedded_server, start_embedded
 from runtime.setup.look import connect
 from runtime.setup.prepare import apply, prepare
 
@@ -42,43 +42,35 @@ def up(*, verbose: bool) -> None:
     Without a project, a Postgres of Tidings' own is set up in .tidings first. Stop with Ctrl-C; a second start goes on.
     """
     log_to_stderr(verbose=verbose)
-    stop = until_stopped(attached=False)
-    with running(default_home(), stop, progress(), verbose=verbose) as (settings, processes):
+    interrupted_by_signals()
+    with running(default_home(), progress(), verbose=verbose) as (settings, processes):
+        stop = until_stopped()
         say_where(settings)
         processes.watch(stop)
-        say("Stopping", dim=True)
 
 
 @contextmanager
 def running(
-    home: Path, stop: threading.Event, tell: Callable[[str], None], *, verbose: bool = False, port: int = 0
+    home: Path, tell: Callable[[str], None], *, verbose: bool = False, any_port: bool = False
 ) -> Iterator[tuple[Settings, Processes]]:
-    """Start the project's processes and yield once the console answers; all of them are gone at the end."""
+    """Start the project's processes and yield once the console answers.
+
+    At the end, however it comes, all of them are gone, and so is Tidings' own Postgres. With `any_port` the console
+    listens on another port where its own is taken.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    with _alone(home):
+    with _alone(home), ExitStack() as stack:
+        stack.callback(_stop_postgres, home)
         settings = _ready_project(home, tell)
-        settings = replace(settings, console_port=port or settings.console_port)
+        if any_port and _why_not(settings):
+            settings = replace(settings, console_port=_free_port())
         _refuse_taken_port(settings)
-        more = ("--verbose",) if verbose else ()
-        try:
-            with Processes(tell, environment_for(home)) as processes:
-                tell(f"Starting a dispatcher, {settings.worker_processes} worker(s) and the console")
-                processes.start("console", "console", "--port", str(settings.console_port), *more)
-                processes.start("dispatcher", "dispatch", *more)
-                for number in range(settings.worker_processes):
-                    processes.start(f"worker {number + 1}", "worker", *more)
-                _wait_for_console(settings, processes, stop)
-                yield settings, processes
-        finally:
-            if settings.embedded:
-                embedded_server(home).stop()
-
-
-def free_port() -> int:
-    """Return a port on loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        processes = stack.enter_context(Processes(tell, environment_for(home)))
+        stack.callback(_say_goodbye, tell)  # leaving goes backwards: this first
+        tell(f"Starting a dispatcher, {settings.worker_processes} worker(s) and the console")
+        _start(processes, settings, ("--verbose",) if verbose else ())
+        _wait_for_console(settings, processes)
+        yield settings, processes
 
 
 def say_where(settings: Settings) -> None:
@@ -86,6 +78,8 @@ def say_where(settings: Settings) -> None:
     base = console_url(settings)
     say(f"Console and inbox   {base}/?token={settings.console_token}", bold=True)
     say(f"MCP server          {base}/mcp; `tidings mcp --print-config …` says how to connect a client")
+    if settings.embedded:
+        say(f"Your database       {embedded_server(settings.home).database_url(DATABASE)}")
     say("Ctrl-C stops everything; nothing that is owed is lost.")
 
 
@@ -98,7 +92,7 @@ def _ready_project(home: Path, tell: Callable[[str], None]) -> Settings:
     """Return the project's settings with its database up; sets up Tidings' own database where there is no project."""
     if not project_exists(home):
         url = start_embedded(home, tell)
-        tell("Setting Tidings up in it")
+        tell("Setting Tidings up in it; create your tables there, then `tidings init` shows them to Tidings")
         apply(prepare(home, url), environment=read_environment())
     elif load_settings(home).embedded:
         start_embedded(home, tell)
@@ -128,21 +122,53 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _refuse_taken_port(settings: Settings) -> None:
+def _start(processes: Processes, settings: Settings, more: tuple[str, ...]) -> None:
+    processes.start("console", "console", "--port", str(settings.console_port), *more)
+    processes.start("dispatcher", "dispatch", *more)
+    for number in range(settings.worker_processes):
+        processes.start(f"worker {number + 1}", "worker", *more)
+
+
+def _say_goodbye(tell: Callable[[str], None]) -> None:
+    until_stopped()  # from here on a second Ctrl-C leaves nothing behind
+    tell("Stopping")
+
+
+def _stop_postgres(home: Path) -> None:
+    until_stopped()
+    embedded_server(home).stop()
+
+
+def _why_not(settings: Settings) -> str:
+    """Return why the console can't listen where it should, empty when it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.console_host, settings.console_port))
         except OSError as error:
-            raise Conflict(
-                f"{settings.console_host}:{settings.console_port} can't be used for the console ({error.strerror}). "
-                "Set TIDINGS_CONSOLE_PORT to a free port."
-            ) from error
+            return error.strerror or str(error)
+    return ""
 
 
-def _wait_for_console(settings: Settings, processes: Processes, stop: threading.Event) -> None:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    if reason := _why_not(settings):
+        raise Conflict(
+            f"{settings.console_host}:{settings.console_port} can't be used for the console ({reason}). Write "
+            f"TIDINGS_CONSOLE_PORT={settings.console_port + 1}, or another free port, into "
+            f"{settings.home / SECRETS_FILE} (mode 0600), where every command of this project finds it."
+        )
+
+
+def _wait_for_console(settings: Settings, processes: Processes) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    while not stop.wait(0.1):
+    while True:
+        time.sleep(0.1)
         try:
             with urllib.request.urlopen(f"{console_url(settings)}/healthz", timeout=2):  # noqa: S310  # our own
                 return

@@ -8,6 +8,7 @@ from pathlib import Path
 from evals.case import Case, load_cases
 from evals.grade import Grade, grade, open_stage
 from evals.specs import gold, wrong
+from runtime.postgres.folder import memory_folder
 from runtime.postgres.server import PostgresServer
 from runtime.rehearsal.world import World
 
@@ -16,7 +17,7 @@ def main() -> int:
     """Print a line for each spec; return 1 if a gold spec fails or a wrong one passes."""
     cases = load_cases()
     started, mistakes = time.monotonic(), 0
-    with tempfile.TemporaryDirectory(prefix="tidings-evals-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tidings-evals-", dir=memory_folder()) as folder:
         server = PostgresServer(Path(folder) / "postgres", scratch=True)
         server.start()
         try:

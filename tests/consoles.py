@@ -1,11 +1,17 @@
 """The console in tests: its app over a shop with an engine, and a person's browser that knows the token."""
 
 import re
-from collections.abc import Mapping
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from html import unescape
 from typing import Any
 
+import uvicorn
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from runtime.console.app import build_console
 from runtime.console.desk import Desk
@@ -14,6 +20,7 @@ from tests.engine_runs import Shop
 TOKEN = "the-token-of-this-console"
 BASE = "http://127.0.0.1:8710"
 PERSON = "bea"
+_INLINE = re.compile(r"</?(?:b|code|q|bdi|time)\b[^>]*>")
 _TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
 
 
@@ -46,7 +53,7 @@ def read(client: TestClient, path: str, *, status: int = 200) -> str:
 
 def words(html: str) -> str:
     """Return what can be read in HTML, without its tags."""
-    return " ".join(unescape(_TAGS.sub(" ", html)).split())
+    return " ".join(unescape(_TAGS.sub(" ", _INLINE.sub("", html))).split())
 
 
 def question(html: str) -> dict[str, str]:
@@ -58,3 +65,28 @@ def answer(client: TestClient, name: str, kind: str, form: Mapping[str, str] | N
     """Open a workflow's page, answer its question, and return the response."""
     shown = question(client.get(f"/workflows/{name}").text) if form is None else form
     return client.post(f"/workflows/{name}/decision", data={**shown, "answer": kind, **more})
+
+
+@contextmanager
+def served(desk: Desk, heard: list[str]) -> Iterator[str]:
+    """Serve the console on a port of this machine, and yield its address; every request is written into `heard`."""
+    console = build_console(desk)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append(f"{scope['path']}?{scope['query_string'].decode()}".removesuffix("?"))
+        await console(scope, receive, send)
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            deadline = time.monotonic() + 5
+            while not server.started:
+                assert time.monotonic() < deadline, "the console does not start"
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)

@@ -117,6 +117,7 @@ def _body(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
         broken=sql.Literal(f"tidings.broken_{hook.id}"),
         open=sql.Literal(f"{hook.generation} 3 %"),
         cooling=sql.Literal(_COOLING),
+        skip=_fill("skip"),
         skipped=sql.Literal(f"tidings.{skipped}"),
         missed=sql.Literal(f"tidings.{missed}"),
         counted=_raw("new_rows" if operation == "insert" else "old_rows"),

@@ -15,23 +15,21 @@ END
 
 -- name: body
 -- The ladder: payload, then key and error, then a counter. Outside a guard stands nothing that can fail.
+-- Most statements change nothing that matters: they end at the early exit, so nothing is asked before it.
 #variable_conflict use_variable
 DECLARE
-    broken text := current_setting({broken}, true);
-    problem text;
     pairs bigint;
     hit boolean;
+    broken text;
+    problem text;
 BEGIN
-    IF current_setting('tidings.skip', true) IN ('on', 'true', 'yes', '1') THEN
-        BEGIN
-            PERFORM nextval({skipped}) FROM {counted};
-        EXCEPTION WHEN OTHERS THEN
-            RAISE LOG 'tidings: could not count what was skipped of hook {id}: %', SQLERRM;
-        END;
-        RETURN NULL;
-    END IF;
     BEGIN
         {early_exit}
+        IF {skip} THEN
+            PERFORM nextval({skipped}) FROM {counted};
+            RETURN NULL;
+        END IF;
+        broken := current_setting({broken}, true);
         IF broken LIKE {open} AND split_part(broken, ' ', 3)::bigint > extract(epoch FROM clock_timestamp()) THEN
             problem := 'not tried, because it failed in this session three times just before';
         ELSE
@@ -49,7 +47,11 @@ BEGIN
             RETURN NULL;
         END IF;
     EXCEPTION WHEN OTHERS THEN
+        IF {skip} THEN
+            RETURN NULL;
+        END IF;
         problem := SQLSTATE || ': ' || SQLERRM;
+        broken := current_setting({broken}, true);
         PERFORM set_config({broken}, CASE
             WHEN broken = {second} OR broken LIKE {open}
             THEN {third} || ' ' || (extract(epoch FROM clock_timestamp())::bigint + {cooling})
@@ -73,8 +75,10 @@ BEGIN
     RETURN NULL;
 END
 
+-- name: skip
+current_setting('tidings.skip', true) IN ('on', 'true', 'yes', '1')
+
 -- name: exit_unless_hit
--- Most statements change nothing that matters: they end here, before the outbox is even opened.
 IF NOT EXISTS (SELECT FROM {source} WHERE {prefilter}) THEN
             RETURN NULL;
         END IF;

@@ -3,7 +3,8 @@ SELECT count(*) FROM tidings.approval WHERE project_id = %(project_id)s AND stat
 
 -- name: inbox
 -- The newest messages of the local inbox below a number, with the workflow each came from.
-SELECT i.message_id, i.channel, i.recipient, i.subject, regexp_replace(left(i.text, 400), '\s+', ' ', 'g') AS excerpt,
+SELECT i.message_id, i.channel, i.recipient, i.subject,
+       regexp_replace(left(split_part(i.text, E'\n-- \n', 1), 400), '\s+', ' ', 'g') AS excerpt,
        i.delivered_at, w.name AS workflow
 FROM tidings.inbox i
 JOIN tidings.message m ON m.project_id = i.project_id AND m.id = i.message_id

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from runtime.console.desk import Desk, desk_of
 from runtime.console.forms import read_body
 from runtime.engagement.resend_reports import receive_report
-from runtime.errors import NotAllowed, Temporary
+from runtime.errors import NotAllowed, Temporary, TidingsError
 
 _LONGEST = 262_144
 
@@ -32,4 +32,6 @@ def _received(desk: Desk, body: bytes, headers: dict[str, str]) -> Response:
     except Temporary as error:
         seconds = int(error.retry_after.total_seconds()) if error.retry_after else 60
         return PlainTextResponse(f"{error}\n", 503, {"retry-after": str(seconds)})
+    except TidingsError as error:  # it is signed, and can't be read
+        return PlainTextResponse(f"{error}\n", 422)
     return PlainTextResponse(f"{received}\n")

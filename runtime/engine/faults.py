@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from psycopg import Error, OperationalError
+from psycopg import Error, InterfaceError, OperationalError
 
 _CLASSES = {"54"}
 _CANCELLED = "57014"
@@ -13,7 +13,8 @@ _LONGEST = 500
 def is_fault_of_rows(error: Error) -> bool:
     """Return whether the error comes from what was asked, and not from a server or connection that had trouble."""
     state = error.sqlstate or ""
-    return not isinstance(error, OperationalError) or state == _CANCELLED or state[:2] in _CLASSES
+    is_trouble = isinstance(error, OperationalError | InterfaceError)
+    return not is_trouble or state == _CANCELLED or state[:2] in _CLASSES
 
 
 def is_fault_of_statement(error: Error) -> bool:

@@ -38,6 +38,10 @@ class Steps:
             self._begin(runs)
             return
         step = self.version.compiled.steps[number]
+        if step.kind != "wait" and step.query is None:
+            for run in runs:
+                self._decided.fail(run, step.name, "This version was stored without it. Publish the workflow again.")
+            return
         match step.kind:
             case "query":
                 self._query(step, self._unless_skipped(step, runs))

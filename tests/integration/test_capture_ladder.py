@@ -80,7 +80,9 @@ def test_unrelated_columns_may_come_and_go_in_a_session_that_writes(app: Connect
 
 
 def test_columns_that_are_called_like_the_hooks_variables_do_not_confuse_it(app: Connection[Any]) -> None:
-    app.execute("CREATE TABLE shop.issues (id int PRIMARY KEY, problem text, broken text, pairs bigint, hit boolean, note text)")
+    app.execute(
+        "CREATE TABLE shop.issues (id int PRIMARY KEY, problem text, broken text, pairs bigint, hit boolean, note text)"
+    )
     hook(app, "shop.issues")
     app.execute("ALTER TABLE shop.issues DROP note")
     app.execute("INSERT INTO shop.issues VALUES (1, 'too loud', 'radio', 7)")

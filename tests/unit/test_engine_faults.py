@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from psycopg import Error, OperationalError, errors
+from psycopg import Error, InterfaceError, OperationalError, errors
 
 from runtime.engine.faults import in_halves, is_fault_of_rows, is_fault_of_statement
 
@@ -54,7 +54,11 @@ def test_what_fails_over_nothing_is_given_up_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [OperationalError, errors.LockNotAvailable, errors.AdminShutdown, errors.DeadlockDetected, errors.DiskFull]
+    "error",
+    [
+        *(OperationalError, InterfaceError, errors.LockNotAvailable, errors.AdminShutdown),
+        *(errors.DeadlockDetected, errors.DiskFull),
+    ],
 )
 def test_trouble_of_the_server_passes_through(error: type[Error]) -> None:
     assert not is_fault_of_rows(error("x"))
