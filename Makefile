@@ -21,10 +21,10 @@ up: setup ## Run everything for the project in .tidings
 	@$(BIN)/tidings up
 
 test: setup ## Pass the tests that need nothing but Python
-	@$(BIN)/pytest -m "not services"
+	@$(BIN)/pytest -n 2 -m "not services"
 
 test-all: setup ## Pass all tests; needs RabbitMQ, Redis, Chromium and Node (.ci/run installs them)
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2
 
 eval: setup ## Grade the gold specs and show that each wrong spec is caught; no model is involved
 	@$(BIN)/python -m evals

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON, PIP = BIN / "python", BIN / ("pip.exe" if os.name == "nt" else "pip")
 
 
 def main() -> None:
@@ -20,43 +22,53 @@ def main() -> None:
     wanted = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
-    print("Setting up .venv (once, about a minute)", flush=True)
-    try:
-        venv.create(VENV, with_pip=True, upgrade_deps=False)
-    except subprocess.CalledProcessError:
-        sys.exit("This Python has no ensurepip. Install it first (on Debian and Ubuntu: apt install python3-venv).")
-    python = VENV / ("Scripts" if os.name == "nt" else "bin") / "python"
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--cache-dir", str(VENV / "cache"), "install"]
+    print("Bringing .venv up to date" if PIP.exists() else "Setting up .venv (once, a minute or two)", flush=True)
+    _create()
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--cache-dir", str(VENV / "cache"), "install"]
     total = sum(line[:1].isalnum() for line in LOCK.read_text().splitlines())
     _run([*pip, "--require-hashes", "-r", str(LOCK)], total)
-    _run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], 0)
+    _run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
     STAMP.write_text(wanted)
     print("Ready.", flush=True)
 
 
-def _run(command: list[str], total: int) -> None:
-    """Run pip quietly: a count while it works, everything it said when it fails."""
+def _create() -> None:
+    """Make the environment unless it is whole: it may be the one that runs this, or run something else just now."""
+    if PIP.exists():
+        return
+    try:
+        venv.create(VENV, with_pip=True, symlinks=os.name != "nt")
+    except subprocess.CalledProcessError:
+        sys.exit("This Python has no ensurepip. Install it first (on Debian and Ubuntu: apt install python3-venv).")
+
+
+def _run(command: list[str], total: int = 0) -> None:
+    """Run pip quietly: a count while it works, if there is something to count; everything it said when it fails."""
     said: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        found = 0
+        looked_at = 0
         for line in process.stdout:
             said.append(line)
-            found += line.startswith("Collecting")
-            _show(line, found, total)
+            if not total:
+                continue
+            if line.startswith(("Collecting", "Processing", "Requirement already", "Ignoring")):
+                looked_at += 1
+                _show(f"{looked_at} of {total} packages looked at", brief=looked_at % 20 == 0)
+            elif line.startswith("Installing collected"):
+                _show(f"installing {line.count(',') + 1} packages", brief=True)
     if sys.stdout.isatty():
         print("\r\033[K", end="", flush=True)
     if process.returncode != 0:
         sys.exit("".join(said[-40:]) + "The packages could not be installed; see above.")
 
 
-def _show(line: str, found: int, total: int) -> None:
-    last = line.startswith("Installing collected")
+def _show(text: str, *, brief: bool) -> None:
+    """Tell how far it is: on a terminal in one line that changes, elsewhere only what is worth a line of its own."""
     if sys.stdout.isatty():
-        text = "  installing" if last else f"  {found} of {total} packages found"
-        print(f"\r\033[K{text}", end="", flush=True)
-    elif last or (line.startswith("Collecting") and found % 20 == 0):
-        print("  installing" if last else f"  {found} of {total} packages found", flush=True)
+        print(f"\r\033[K  {text}", end="", flush=True)
+    elif brief:
+        print(f"  {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import click
 
+from cli.project import connect_ledger
 from cli.terminal import say
 from runtime.errors import TidingsError
 from runtime.ledger.project import advance_clock, clock_for, load_project
 from runtime.settings import load_settings
-from runtime.setup.look import connect
 from runtime.spec.duration import DURATION_FIX, parse_duration
 
 
@@ -17,7 +17,7 @@ from runtime.spec.duration import DURATION_FIX, parse_duration
 def clock(duration: str) -> None:
     """Show the project's time, or move it forward by DURATION such as "3 days"; never in production mode."""
     settings = load_settings()
-    with connect(settings.ledger_url) as conn:
+    with connect_ledger(settings) as conn:
         if duration:
             advance_clock(conn, settings.project_id, _span(duration))
         project = load_project(conn, settings.project_id)

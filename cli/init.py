@@ -12,6 +12,7 @@ from runtime.setup.choice import Wishes
 from runtime.setup.embedded import start_embedded
 from runtime.setup.prepare import Preparation, apply, prepare
 from runtime.setup.script import script
+from runtime.spec.schema import AddressKind
 
 _TABLES = "Comma-separated; schema.table, * and ? are wildcards; a bare name is in public."
 
@@ -112,9 +113,10 @@ def _show_done(preparation: Preparation, access: Access) -> None:
     say(f"Done. The logins are in {preparation.home / 'project.json'}, readable by you only.", colour="green")
     if access.note:
         say(access.note, colour="yellow")
-    if not preparation.plan.choice.addresses:
+    if not set(preparation.plan.choice.addresses.values()) & {AddressKind.EMAIL, AddressKind.SLACK}:
         say(
-            "No address column was found. Name one with --address, or register contacts, before a workflow can send.",
+            "No column with e-mail or Slack addresses was found. Name one by running this again with --address, or "
+            "register fixed addresses with `tidings contact add NAME ADDRESS`, before a workflow can send.",
             colour="yellow",
         )
     say("Next: `tidings up` runs everything; `tidings doctor` checks it.")

@@ -90,8 +90,11 @@ def _roles(preparation: Preparation) -> list[str]:
         lines += [f"    {change.object:<{width}}  {change.why}" for change in new]
     reset = sorted(set(preparation.passwords) & plan.present.existing)
     if reset:
-        lines += [f"Set new passwords for {', '.join(reset)}: this machine knows none that works. A Tidings on"]
-        lines += ["    another machine that uses the old ones is locked out until it gets the new project.json."]
+        lines += [
+            f"{'   ' if new else ''}Set new passwords, as this machine knows none that works, for:",
+            *listed(reset),
+        ]
+        lines += ["    A Tidings elsewhere that uses the old ones is locked out until it gets the new project.json."]
     return lines
 
 

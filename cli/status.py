@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import click
 
+from cli.project import connect_ledger
 from cli.terminal import say, say_json
 from runtime.settings import load_settings
-from runtime.setup.look import connect
 from runtime.setup.status import Status, read_status
 
 
@@ -15,7 +15,7 @@ from runtime.setup.status import Status, read_status
 def status(*, as_json: bool) -> None:
     """Show the project in numbers: what is live, what is owed, what was sent."""
     settings = load_settings()
-    with connect(settings.ledger_url) as conn:
+    with connect_ledger(settings) as conn:
         found = read_status(conn, settings.project_id)
     if as_json:
         say_json(asdict(found))

@@ -19,6 +19,7 @@ from runtime.errors import Conflict, Temporary, TidingsError
 from runtime.ledger.migrate import pending
 from runtime.ledger.project import check_binding, load_project
 from runtime.settings import (
+    LOCK_FILE,
     SECRETS_FILE,
     Settings,
     default_home,
@@ -65,7 +66,8 @@ def running(
         if any_port and _why_not(settings):
             settings = replace(settings, console_port=_free_port())
         _refuse_taken_port(settings)
-        processes = stack.enter_context(Processes(tell, environment_for(home)))
+        environment = environment_for(home) | {"TIDINGS_CONSOLE_PORT": str(settings.console_port)}
+        processes = stack.enter_context(Processes(tell, environment))
         stack.callback(_say_goodbye, tell)  # leaving goes backwards: this first
         tell(f"Starting a dispatcher, {settings.worker_processes} worker(s) and the console")
         _start(processes, settings, ("--verbose",) if verbose else ())
@@ -114,7 +116,7 @@ def _ready_project(home: Path, tell: Callable[[str], None]) -> Settings:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Refuse a second `up` on one home; the lock goes with the process."""
-    with (home / "up.lock").open("w") as file:
+    with (home / LOCK_FILE).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

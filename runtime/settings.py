@@ -17,6 +17,7 @@ from runtime.errors import NotFound, TidingsError
 
 PROJECT_FILE = "project.json"
 SECRETS_FILE = "secrets.env"
+LOCK_FILE = "up.lock"
 EMBEDDED_FOLDER = "postgres"
 SCRATCH_FOLDER = "scratch"
 DEFAULT_ENVIRONMENT = "development"

@@ -8,6 +8,7 @@ from psycopg.errors import ProgrammingError
 
 from runtime.errors import TidingsError
 
+_PORTS = re.compile(r"[\d,]*")
 _BECOMES = re.compile(r"-c\s*role=\S+")
 
 
@@ -46,12 +47,15 @@ def without_password(url: str) -> str:
 def parse_url(url: str) -> dict[str, str]:
     """Return a URL's connection parameters, or say how a URL looks, without repeating it: it may hold a password."""
     try:
-        return {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
+        values = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
+        if not _PORTS.fullmatch(values.get("port", "")):  # a password with a / in it is read as a port
+            raise ProgrammingError
     except ProgrammingError as error:
         raise TidingsError(
             "The database URL can't be read. It looks like postgresql://role:password@host:5432/database; "
             "characters such as @ or / in a password are written as %40 and %2F."
         ) from error
+    return values
 
 
 def _to_url(values: dict[str, str]) -> str:

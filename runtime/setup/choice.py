@@ -1,6 +1,6 @@
 """Which tables and address columns Tidings may see: what a person wishes, what they chose before, what we propose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -43,17 +43,20 @@ class Choice:
     """What a person left out by name, now or earlier."""
 
 
-def choose(found: Found, wishes: Wishes, before: Before) -> Choice:
-    """Decide for every table; raises Invalid with everything that was asked for and does not exist."""
+def choose(found: Found, wishes: Wishes, before: Before, attainable: Collection[str]) -> Choice:
+    """Decide for every table; raises Invalid with everything that was asked for and does not exist.
+
+    `attainable` are the relations on which our roles have what they need, or can get it; only those are proposed.
+    """
     _refuse_unknown(found, wishes)
-    left_out = {table.relation: why for table in found.tables if (why := _why_not(table, wishes, before))}
+    left_out = {table.relation: why for table in found.tables if (why := _why_not(table, wishes, before, attainable))}
     chosen = tuple(table for table in found.tables if table.relation not in left_out)
     declined = {table.relation for table in found.tables if _matches(table.relation, wishes.exclude)}
     earlier = before.declined - {table.relation for table in chosen}
     return Choice(chosen, _addresses(chosen, wishes, before), left_out, tuple(sorted(declined | earlier)))
 
 
-def _why_not(table: FoundTable, wishes: Wishes, before: Before) -> str:
+def _why_not(table: FoundTable, wishes: Wishes, before: Before, attainable: Collection[str]) -> str:
     """Return why a table is left out, or nothing: it is chosen."""
     if _matches(table.relation, wishes.exclude):
         return "left out as asked"
@@ -65,21 +68,21 @@ def _why_not(table: FoundTable, wishes: Wishes, before: Before) -> str:
         return ""
     if table.relation in before.declined:
         return "left out before"
-    return _why_not_proposed(table)
+    return _why_not_proposed(table, attainable)
 
 
-def _why_not_proposed(table: FoundTable) -> str:
+def _why_not_proposed(table: FoundTable, attainable: Collection[str]) -> str:
     if table.table.kind in ("view", "materialized"):
         return "a view: it can show more than the tables under it; name it with --tables if it should be readable"
     if likely.platform_table(table.table):
         return "belongs to the platform, not to the application"
     if likely.secret_table(table.table):
         return "looks secret, or of no use in a message"
-    if not table.may_grant:
-        return "you do not own it and may not grant on it"
-    if table.row_security and not table.owned:
+    if table.relation in attainable:
+        return ""
+    if table.may_grant:
         return "has row security, and only its owner can let the reader see rows"
-    return ""
+    return "you do not own it and may not grant on it"
 
 
 def _addresses(chosen: Sequence[FoundTable], wishes: Wishes, before: Before) -> dict[str, AddressKind]:

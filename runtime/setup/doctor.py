@@ -19,6 +19,10 @@ from runtime.setup.finding import Finding, Level
 from runtime.setup.look import connect, pooler, rows
 from runtime.setup.names import Roles
 
+_MISSED = (
+    "Publish the table's workflows again where a trigger or a column is named. What was missed is not told of later: "
+    "look at those rows yourself."
+)
 _AGAIN = "Run `tidings init <DATABASE_URL>` again; it repairs what is missing."
 
 
@@ -102,7 +106,7 @@ def _capture(ledger: Connection[Any], project_id: int) -> Iterator[Finding]:
     health = capture_health(ledger, project_id)
     if health.red:
         for reason in health.reasons:
-            yield Finding(Level.PROBLEM, "capture", reason, "Run `tidings reconcile` to see what is recoverable.")
+            yield Finding(Level.PROBLEM, "capture", reason, _MISSED)
     else:
         yield Finding(Level.OK, "capture", "No captured change was missed.")
 

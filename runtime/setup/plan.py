@@ -77,7 +77,7 @@ def make_plan(
             f"There is a schema tidings that belongs to {present.schema_owner!r} and is not ours. "
             "Rename or drop it, then run init again."
         )
-    choice = choose(found, wishes, present.before)
+    choice = choose(found, wishes, present.before, _attainable(found, names, present))
     wanted = grants.needed(choice.tables, names, database="" if found.anybody_may_connect else found.database)
     secured = {table.relation for table in choice.tables if table.row_security}
     chosen = {table.relation for table in choice.tables}
@@ -98,6 +98,23 @@ def make_plan(
         approve=tuple(sorted(chosen - present.before.approved)),
         withdraw=tuple(sorted(present.before.approved & refused)),
         addresses=_difference(present.before.addresses, choice.addresses, refused | chosen),
+    )
+
+
+def _attainable(found: Found, roles: Roles, present: Present) -> frozenset[str]:
+    """Return the tables on which our roles have what they need, or the connected role can give it to them.
+
+    Where that role can't set Tidings up at all, a DBA is going to run the script, and may give everything.
+    """
+    missing = set(roles) - present.existing
+    if (missing and not found.may_create_roles) or not (present.schema_owner or found.may_create_schema):
+        return frozenset(table.relation for table in found.tables)
+    readable = {grant.object for grant in present.granted if (grant.role, grant.privilege) == (roles.reader, "SELECT")}
+    return frozenset(
+        table.relation
+        for table in found.tables
+        if (table.may_grant or table.relation in readable)
+        and (table.owned or not table.row_security or table.relation in present.policies)
     )
 
 

@@ -15,7 +15,7 @@ from runtime.settings import EMBEDDED_FOLDER, project_exists, read_project
 from runtime.setup.access import Access, known_logins, new_passwords, open_access, remember
 from runtime.setup.choice import Before, Wishes
 from runtime.setup.install import carry_out, join_role
-from runtime.setup.look import connect, look
+from runtime.setup.look import connect, look, rows
 from runtime.setup.names import Roles, roles_for
 from runtime.setup.plan import Plan, make_plan, read_before
 from runtime.setup.script import obstacles
@@ -59,7 +59,14 @@ def prepare(home: Path, url: str, wishes: Wishes | None = None, given: Access | 
     if given:
         known = dict(zip(roles, (given.installer_url, given.ledger_url, given.reader_url), strict=True))
     with connect(url) as conn:
-        plan = make_plan(conn, found, wishes or Wishes(), roles=roles, before=_before(conn, known, roles))
+        before = _before(conn, known, roles)
+        plan = make_plan(conn, found, wishes or Wishes(), roles=roles, before=before)
+        if plan.present.has_ledger and before is None and not rows(conn, "readable_choices"):
+            raise NotAllowed(
+                f"Tidings is set up in {found.database} already, and {found.user} may not see what was approved there. "
+                "Give the login that ran `tidings init` before, or set TIDINGS_HOME to the folder with the project.json "
+                "it wrote."
+            )
     passwords = new_passwords(plan, known)
     return Preparation(url, home, plan, known, passwords, given, tuple(obstacles(plan, passwords)))
 

@@ -14,7 +14,7 @@ from runtime.errors import NotAllowed, Temporary
 from runtime.postgres.address import parse_url
 from runtime.postgres.locks import LOCK_TIMEOUT, with_lock_retries
 from runtime.postgres.server import PostgresServer
-from runtime.settings import PROJECT_FILE, SCRATCH_FOLDER, project_exists, read_project
+from runtime.settings import LOCK_FILE, PROJECT_FILE, SCRATCH_FOLDER, project_exists, read_project
 from runtime.setup.grants import Grant, drop_policy, revocations
 from runtime.setup.look import rows
 from runtime.setup.names import POLICY, Roles, roles_for
@@ -120,6 +120,7 @@ def remove(conn: Connection[Any], remains: Remains, progress: Callable[[str], No
         scratch = remains.project_file.parent / SCRATCH_FOLDER
         PostgresServer(scratch, scratch=True).stop()
         shutil.rmtree(scratch, ignore_errors=True)
+        (remains.project_file.parent / LOCK_FILE).unlink(missing_ok=True)
         with suppress(OSError):  # not empty: secrets.env, an embedded server
             remains.project_file.parent.rmdir()
 

@@ -10,6 +10,7 @@ from runtime.setup.names import Roles
 from runtime.setup.plan import Plan, creation, make_plan
 
 _NOT_SHOWN = " PASSWORD '…'"
+_NAMED = 3
 
 
 def obstacles(plan: Plan, unknown: Collection[str]) -> list[str]:
@@ -26,9 +27,9 @@ def obstacles(plan: Plan, unknown: Collection[str]) -> list[str]:
     if foreign := sorted(
         relation for relation, table in named.items() if not table.may_grant and _touched(plan, relation)
     ):
-        said.append(f"{user} may not grant on {', '.join(foreign)}")
+        said.append(f"{user} may not grant on {_some(foreign)}")
     if locked := sorted(c.object for c in plan.policies if c.object in named and not named[c.object].owned):
-        said.append(f"{user} does not own {', '.join(locked)}, which have row security")
+        said.append(f"{user} does not own {_some(locked)}, which have row security")
     return said
 
 
@@ -71,6 +72,11 @@ def _lines(changes: Iterable[Change]) -> list[str]:
             last = change.why
         lines.append(f"{change.sql.replace(_NOT_SHOWN, '')};")
     return lines
+
+
+def _some(relations: list[str]) -> str:
+    more = len(relations) - _NAMED
+    return ", ".join(relations[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _touched(plan: Plan, relation: str) -> bool:

@@ -46,6 +46,7 @@ def busy(shop: Shop, approved: None) -> None:  # noqa: ARG001  # what the person
 
 def test_no_run_yet_says_when_one_begins(console: TestClient) -> None:
     assert "No run yet. One begins when a change matches a live workflow" in read(console, "/runs")
+    assert "Nothing is known of nobody@x.test" in read(console, "/why?address=nobody@x.test")
 
 
 @pytest.mark.usefixtures("busy")
@@ -120,7 +121,6 @@ def test_a_question_that_can_not_be_answered_is_told_beside_the_form(console: Te
         said = read(console, f"/why?{question}", status=404)
         assert told in said
         assert "Address Table Key Workflow Ask" in said
-    assert "Nothing is known of nobody@x.test" in read(console, "/why?address=nobody@x.test&workflow=later")
 
 
 def test_a_database_that_does_not_answer_has_a_page_with_the_next_step(shop: Shop, source: Source) -> None:

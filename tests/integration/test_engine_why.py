@@ -176,7 +176,9 @@ def test_what_depends_on_the_change_can_not_be_told_from_the_row(shop: Shop) -> 
     shop.publish(spec(trigger=trigger))
     [trial] = why(shop, row=("shop.orders", "1")).trials
     assert [(clause.name, clause.holds) for clause in trial.clauses] == [("columns", None), ("when", None)]
-    assert "`columns: status` can't be told now: it depends on what a change changes." in trial.lines()
+    lines = tuple(trial.lines())
+    assert "`columns: status` can't be told now: it depends on what a change changes." in lines
+    assert "`when: new.status <> old.status` can't be told now: it asks for `old`, which is not known." in lines
 
 
 def test_a_trigger_that_fails_on_the_row_says_so_and_a_delete_is_asked_of_the_old_row(shop: Shop) -> None:
