@@ -119,6 +119,8 @@ def _show_done(preparation: Preparation, access: Access) -> None:
             "register fixed addresses with `tidings contact add NAME ADDRESS`, before a workflow can send.",
             colour="yellow",
         )
+    if read_project(preparation.home)["embedded"]:
+        say(f"Postgres keeps running, until `tidings up` ends: {preparation.url}")
     say("Next: `tidings up` runs everything; `tidings doctor` checks it.")
 
 

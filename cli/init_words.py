@@ -90,11 +90,11 @@ def _roles(preparation: Preparation) -> list[str]:
         lines += [f"    {change.object:<{width}}  {change.why}" for change in new]
     reset = sorted(set(preparation.passwords) & plan.present.existing)
     if reset:
+        lines.append(f"{'   ' if new else ''}Set new passwords, as this machine knows none that works, for:")
         lines += [
-            f"{'   ' if new else ''}Set new passwords, as this machine knows none that works, for:",
             *listed(reset),
+            "    A Tidings elsewhere that uses the old ones is locked out until it gets the new project.json.",
         ]
-        lines += ["    A Tidings elsewhere that uses the old ones is locked out until it gets the new project.json."]
     return lines
 
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,13 @@ class Page:
 
     def wait_for_frame(self, text: str) -> None:
         """Wait until a frame shows a text."""
+        self.wait_until(lambda: any(text in frame for frame in self.frames()), f"a frame that shows {text!r}")
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until a condition holds that is seen elsewhere."""
         deadline = time.monotonic() + _SECONDS
-        while not any(text in frame for frame in self.frames()):
-            assert time.monotonic() < deadline, f"no frame shows {text!r}: {self.frames()}"
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come in {_SECONDS:.0f} s"
             self.listen(0.05)
 
     def click(self, selector: str) -> None:

@@ -13,6 +13,7 @@ from runtime.capture.outbox import Captured, lock_batch, remove
 from runtime.engine.engine import Engine, Moment, enter
 from runtime.engine.matching import Columns, Matched, start_runs
 from runtime.engine.runs import CHUNK, chunks
+from runtime.ledger.arrays import int_array, text_array, time_array
 from runtime.ledger.jsonb import to_json
 from runtime.ledger.queries import load_queries
 from runtime.ledger.work import add
@@ -128,13 +129,18 @@ class _Claim:
         """Keep the changes that started runs, those that failed, and the counts of all."""
         started = sorted(set().union(*(matched.event_ids for matched in found)))
         if started:
-            kept = {"project_id": self._project_id, "ids": started, "ats": [ats[event_id] for event_id in started]}
-            self._conn.execute(_QUERIES["keep_events"], kept)
+            when = {"ids": int_array(started), "ats": time_array(ats[event_id] for event_id in started)}
+            self._conn.execute(_QUERIES["keep_events"], {"project_id": self._project_id, **when})
         failed = [(matched.version.id, event_id, why) for matched in found for event_id, why in matched.failed.items()]
         if failed:
-            version_ids, ids, errors = (list(column) for column in zip(*failed, strict=True))
-            kept = {"project_id": self._project_id, "version_ids": version_ids, "ids": ids, "errors": errors}
-            self._conn.execute(_QUERIES["keep_unmatched"], kept | {"ats": [ats[event_id] for event_id in ids]})
+            values = {
+                "project_id": self._project_id,
+                "version_ids": int_array(version_id for version_id, _, _ in failed),
+                "ids": int_array(event_id for _, event_id, _ in failed),
+                "ats": time_array(ats[event_id] for _, event_id, _ in failed),
+                "errors": text_array(why for _, _, why in failed),
+            }
+            self._conn.execute(_QUERIES["keep_unmatched"], values)
         if found:
             counts = to_json([_counts(matched) for matched in found])
             values = {"project_id": self._project_id, "day": self._moment.now.date(), "counts": counts}

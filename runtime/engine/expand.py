@@ -12,6 +12,7 @@ from runtime.engine.faults import is_fault_of_rows, said
 from runtime.engine.leased import Leased
 from runtime.engine.runs import CHUNK, IF, chunks
 from runtime.errors import Permanent
+from runtime.ledger.arrays import text_array
 from runtime.ledger.jsonb import to_json
 from runtime.ledger.queries import load_queries
 from runtime.ledger.work import add, finish
@@ -44,7 +45,7 @@ def expand(engine: Engine, moment: Moment, leased: Leased) -> list[int]:
         "version_id": version.id,
         "slot": slot,
         "step": IF if version.compiled.condition else 0,
-        "items": [to_json(item) for item in items],
+        "items": text_array(map(to_json, items)),
         "now": moment.now,
     }
     with engine.ledger.transaction() as conn:

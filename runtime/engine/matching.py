@@ -11,6 +11,7 @@ from psycopg import Connection, Error, sql
 
 from runtime.engine.faults import in_halves, is_fault_of_statement
 from runtime.engine.runs import IF
+from runtime.ledger.arrays import int_array, time_array
 from runtime.ledger.queries import load_queries
 from runtime.publishing.versions import Version
 from runtime.spec.compiled import Clause, Match
@@ -64,7 +65,7 @@ def start_runs(
     }
 
     def attempt(ids: Sequence[int]) -> None:
-        given = {**values, "ids": list(ids), "ats": [events[event_id] for event_id in ids]}
+        given = {**values, "ids": int_array(ids), "ats": time_array(events[event_id] for event_id in ids)}
         with conn.transaction():
             rows = conn.execute(text.encode(), given).fetchall()
         for unmet, event_id, run_id, count in rows:

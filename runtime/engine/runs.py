@@ -1,14 +1,15 @@
 """Runs on their way: loaded as a set, decided about in memory, written back as a set."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
 from runtime.delivery.message import Send
+from runtime.ledger.arrays import text_array
 from runtime.ledger.jsonb import to_json
 from runtime.ledger.queries import load_queries
 from runtime.source.batch import Batch
@@ -20,8 +21,7 @@ IF = -1
 """The step that is the workflow's own `if`."""
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A run, with the change, slot or item that started it. JSON stays text."""
 
     id: int
@@ -39,8 +39,7 @@ class Run:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class StepResult:
+class StepResult(NamedTuple):
     """What a step of a run did, or why it did nothing."""
 
     run_id: int
@@ -102,7 +101,7 @@ class Decisions:
         """Let a run take its next step, or complete it after its last."""
         following = run.step + 1
         over = following >= steps
-        self._stands(replace(run, step=following, step_at=self.now, state="completed" if over else "active"), over=over)
+        self._stands(run._replace(step=following, step_at=self.now, state="completed" if over else "active"), over=over)
 
     def note(self, run: Run, name: str, status: str, reason: str = "", **detail: Any) -> None:
         """Record what the step at which the run stands did."""
@@ -111,7 +110,7 @@ class Decisions:
     def remember(self, run: Run, name: str, rows: str) -> Run:
         """Return the run with the rows (JSON) that a query gave it."""
         separator = "" if run.context == "{}" else ", "
-        grown = replace(run, context=f"{run.context[:-1]}{separator}{to_json(name)}: {rows}}}")
+        grown = run._replace(context=f"{run.context[:-1]}{separator}{to_json(name)}: {rows}}}")
         self.grown.add(run.id)
         self._stands(grown, over=False)
         return grown
@@ -119,18 +118,18 @@ class Decisions:
     def wait(self, run: Run, until: datetime) -> None:
         """Let a run rest until an instant."""
         self.timers[run.id] = until
-        self._stands(replace(run, state="waiting"), over=True)
+        self._stands(run._replace(state="waiting"), over=True)
 
     def end(self, run: Run, name: str, reason: str) -> None:
         """End a run for a reason that is none of an error."""
         self.note(run, name, "ended", reason)
-        self._stands(replace(run, state="ended", reason=reason), over=True)
+        self._stands(run._replace(state="ended", reason=reason), over=True)
 
     def fail(self, run: Run, name: str, why: str) -> None:
         """End a run that can't go on."""
         self.note(run, name, "failed", why)
         self.errors[run.id] = why
-        self._stands(replace(run, state="failed", reason=why), over=True)
+        self._stands(run._replace(state="failed", reason=why), over=True)
 
     def put_off(self, runs: Sequence[Run]) -> None:
         """Leave runs as they stand, for a piece of work of their own."""
@@ -150,12 +149,12 @@ def store_runs(conn: Connection[Any], project_id: int, decided: Decisions) -> No
     runs = [decided.runs[run_id] for run_id in sorted(decided.touched)]
     if runs:
         columns = _columns(runs, ("id", "state", "reason", "step", "step_at"))
-        columns["context"] = [run.context if run.id in decided.grown else None for run in runs]
+        columns["context"] = text_array(run.context if run.id in decided.grown else None for run in runs)
         conn.execute(_QUERIES["store_runs"], values | columns)
     if decided.results:
         results = list(decided.results.values())
         columns = _columns(results, ("run_id", "step", "name", "status", "reason"))
-        columns["detail"] = [to_json(result.detail) for result in results]
+        columns["detail"] = text_array(to_json(result.detail) for result in results)
         conn.execute(_QUERIES["store_results"], values | columns)
     if decided.timers:
         timers = {"run_id": list(decided.timers), "due_at": list(decided.timers.values())}
@@ -165,7 +164,7 @@ def store_runs(conn: Connection[Any], project_id: int, decided: Decisions) -> No
         conn.execute(_QUERIES["store_failures"], values | failures)
 
 
-def _columns(things: Sequence[Any], names: Sequence[str]) -> dict[str, list[Any]]:
+def _columns(things: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: [getattr(thing, name) for thing in things] for name in names}
 
 

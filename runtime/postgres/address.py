@@ -8,6 +8,10 @@ from psycopg.errors import ProgrammingError
 
 from runtime.errors import TidingsError
 
+_UNREADABLE = (
+    "The database URL can't be read. It looks like postgresql://role:password@host:5432/database; "
+    "characters such as @ or / in a password are written as %40 and %2F."
+)
 _PORTS = re.compile(r"[\d,]*")
 _BECOMES = re.compile(r"-c\s*role=\S+")
 
@@ -48,13 +52,10 @@ def parse_url(url: str) -> dict[str, str]:
     """Return a URL's connection parameters, or say how a URL looks, without repeating it: it may hold a password."""
     try:
         values = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items() if value is not None}
-        if not _PORTS.fullmatch(values.get("port", "")):  # a password with a / in it is read as a port
-            raise ProgrammingError
     except ProgrammingError as error:
-        raise TidingsError(
-            "The database URL can't be read. It looks like postgresql://role:password@host:5432/database; "
-            "characters such as @ or / in a password are written as %40 and %2F."
-        ) from error
+        raise TidingsError(_UNREADABLE) from error
+    if not _PORTS.fullmatch(values.get("port", "")):  # a password with a / in it is read as a port
+        raise TidingsError(_UNREADABLE)
     return values
 
 

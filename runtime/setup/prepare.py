@@ -64,8 +64,7 @@ def prepare(home: Path, url: str, wishes: Wishes | None = None, given: Access | 
         if plan.present.has_ledger and before is None and not rows(conn, "readable_choices"):
             raise NotAllowed(
                 f"Tidings is set up in {found.database} already, and {found.user} may not see what was approved there. "
-                "Give the login that ran `tidings init` before, or set TIDINGS_HOME to the folder with the project.json "
-                "it wrote."
+                "Give the login that ran `tidings init` before, or set TIDINGS_HOME to where its project.json is."
             )
     passwords = new_passwords(plan, known)
     return Preparation(url, home, plan, known, passwords, given, tuple(obstacles(plan, passwords)))

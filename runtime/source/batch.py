@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from runtime.ledger.arrays import int_array, text_array, time_array
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -21,12 +23,12 @@ class Batch:
         """Return the parameters a Statement may name; lists that were left out are as long as the others."""
         absent: list[str | None] = [None] * len(self.ids)
         return {
-            "ids": self.ids,
-            "at": self.at,
-            "new": self.new or absent,
-            "old": self.old or absent,
-            "item": self.item or absent,
-            "context": self.context or ["{}"] * len(self.ids),
+            "ids": int_array(self.ids),
+            "at": time_array(self.at),
+            "new": text_array(self.new or absent),
+            "old": text_array(self.old or absent),
+            "item": text_array(self.item or absent),
+            "context": text_array(self.context or ["{}"] * len(self.ids)),
             "now": now,
             "cap": cap,
         }

@@ -70,7 +70,7 @@ class Match(Frozen):
     prefilter: dict[str, str]
     """Operation → a hook-safe SQL expression over the aliases n (new row) and o (old row); `true` when none is safe."""
     condition: str
-    """Exact SQL over `new`, `old` (typed rows) and `event.op` (text), immutable, no subquery. True or false, never NULL.
+    """Exact SQL over `new`, `old` (typed rows) and `event.op` (text): immutable, no subquery, never NULL.
     It holds no `%` (unless a name does), so it may stand in a query with or without parameters."""
     clauses: tuple[Clause, ...] = ()
     """The same in parts that must all hold, in the order in which they are asked: they tell where a change failed."""

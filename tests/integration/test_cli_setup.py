@@ -83,7 +83,10 @@ def test_without_a_url_it_brings_its_own_server(home: Path) -> None:
         assert result.exit_code == 0, result.output
         assert "Creating a Postgres server" in result.stderr
         assert json.loads((home / "project.json").read_text())["embedded"] is True
+        assert "Postgres keeps running" in result.stdout
         assert _tidings("doctor").exit_code == 0
+        embedded_server(home).stop()
+        assert "Tidings' own Postgres is not running. `tidings up` starts it." in _tidings("status").stderr
         assert "The Postgres server that Tidings brought stays" in _tidings("uninstall", "--yes").stdout
         assert not (home / "project.json").exists()
     finally:
@@ -105,6 +108,14 @@ def test_a_mistake_in_an_option_is_named(url: str) -> None:
     assert "Give all three of" in _tidings("init", url, "--reader-url", "postgresql://a@b/c").stderr
     assert _tidings("init", "--nonsense").exit_code == 2
     assert "No such command 'inti'" in _tidings("inti").stderr
+
+
+@pytest.mark.usefixtures("home")
+def test_without_an_address_that_a_channel_reaches_the_next_step_is_named(url: str) -> None:
+    none = [f"--address=shop.{column}=none" for column in ("customers.email", "customers.slack_handle", "staff.email")]
+    done = _tidings("init", url, "--yes", "--address=shop.customers.full_name=phone", *none)
+    assert "No column with e-mail or Slack addresses was found" in done.stdout
+    assert "`tidings contact add NAME ADDRESS`" in done.stdout
 
 
 def test_help_lists_every_command_and_imports_none() -> None:

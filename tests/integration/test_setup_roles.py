@@ -82,6 +82,42 @@ def test_who_may_not_create_roles_gets_the_script_and_goes_on_with_what_a_dba_ma
         refuse_removal(conn, find_remains(conn, tmp_path))
 
 
+def test_who_may_only_read_gets_a_script_for_what_they_read_and_goes_on_with_it(
+    plain: str, server: PostgresServer, tmp_path: Path
+) -> None:
+    guest = with_login(plain, "guest", "guest")
+    dba = server.database_url("plains")
+    with psycopg.connect(dba, autocommit=True) as conn:
+        conn.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'; GRANT USAGE ON SCHEMA shop TO guest")
+        conn.execute("GRANT SELECT ON shop.customers, shop.orders TO guest")
+    preparation = prepare(tmp_path, guest)
+    assert preparation.obstacles[:2] == ("guest may not create roles", "guest may not create a schema in plains")
+    with psycopg.connect(dba, autocommit=True) as conn:
+        conn.execute(script(preparation.plan))
+        for role in preparation.plan.roles:
+            conn.execute(f"ALTER ROLE {role} PASSWORD 'given'")
+    access = given_access(*(with_login(plain, role, "given") for role in preparation.plan.roles))
+    apply(prepare(tmp_path, guest, given=access))
+    assert prepare(tmp_path, guest).nothing_to_do
+    settings = load_settings(tmp_path, {})
+    with Source(settings.reader_url) as source, Ledger(settings.ledger_url) as ledger:
+        tables = load_catalog(source, ledger).tables
+    assert [table.relation for table in tables] == ["shop.customers", "shop.orders"]
+
+
+def test_who_can_not_see_what_was_approved_is_never_told_to_take_it_back(
+    creator: str, server: PostgresServer, tmp_path: Path
+) -> None:
+    apply(prepare(tmp_path / "first", creator))
+    with psycopg.connect(server.database_url("creators"), autocommit=True) as conn:
+        conn.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'; GRANT USAGE ON SCHEMA shop TO guest")
+        conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA shop TO guest")
+    with pytest.raises(NotAllowed, match="set up in creators already, and guest may not see what was approved"):
+        prepare(tmp_path / "second", with_login(creator, "guest", "guest"))
+    again = prepare(tmp_path / "second", creator)
+    assert (again.obstacles, again.plan.administration, len(again.passwords)) == ((), (), 3)
+
+
 def test_the_whole_script_can_be_run_on_a_database_that_has_nothing(
     plain: str, server: PostgresServer, tmp_path: Path
 ) -> None:

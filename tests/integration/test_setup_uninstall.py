@@ -9,7 +9,7 @@ from psycopg import sql
 from runtime.errors import NotAllowed, Temporary
 from runtime.ledger.database import Ledger
 from runtime.postgres.server import PostgresServer
-from runtime.settings import read_project
+from runtime.settings import LOCK_FILE, read_project
 from runtime.setup.look import connect
 from runtime.setup.prepare import apply, prepare
 from runtime.setup.remove import Remains, find_remains, refuse_removal, removal_script, remove
@@ -48,6 +48,7 @@ def _remove(url: str, home: Path) -> Remains:
 def test_afterwards_the_database_is_as_it_was(url: str, tmp_path: Path) -> None:
     before = snapshot(url)
     apply(prepare(tmp_path / "home", url))
+    (tmp_path / "home" / LOCK_FILE).touch()  # as `tidings up` leaves it
     with psycopg.connect(read_project(tmp_path / "home")["installer_url"], autocommit=True) as installer:
         installer.execute(HOOK)
     remains = _remove(url, tmp_path / "home")

@@ -42,8 +42,9 @@ def test_sockets_and_several_hosts_survive_a_change_of_login(url: str) -> None:
     assert parse_url(with_login(url, "you", "y")) == before | {"user": "you", "password": "y"}
 
 
-def test_what_is_no_url_is_refused_without_repeating_it() -> None:
+@pytest.mark.parametrize("url", ["shop:hidden", "postgresql://shop:hid/den@h:5432/d", "postgresql://shop:hidden/@h/d"])
+def test_what_is_no_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(TidingsError) as raised:
-        parse_url("shop:hidden")
+        parse_url(url)
     assert "postgresql://role:password@host:5432/database" in str(raised.value)
-    assert "hidden" not in str(raised.value)
+    assert "hid" not in str(raised.value)

@@ -22,7 +22,7 @@ def test_what_can_not_be_seen_is_written_out(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
-@pytest.mark.parametrize("text", ["Grüße 残り", "line\nline", "שלום", "❤️ ✓ – “quoted”", "e\u0301"])
+@pytest.mark.parametrize("text", ["Grüße 残り", "line\nline", "שלום", "❤️ ✓ “quoted”", "e\u0301"])
 def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
     assert visible(text) == text
 
