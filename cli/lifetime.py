@@ -10,7 +10,7 @@ from types import FrameType
 
 _STDIN = 0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a plain kill, and a terminal that is closed; `nohup` has the last one ignored, which is left so."""
+"""Ctrl-C, a plain kill, and a terminal that is closed."""
 
 
 def interrupted_by_signals() -> None:
@@ -49,7 +49,7 @@ def log_to_stderr(*, verbose: bool) -> None:
 
 def _handle(handler: Callable[[int, FrameType | None], object]) -> None:
     for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
             signal.signal(number, handler)
 
 
