@@ -101,7 +101,8 @@ def test_a_mail_is_shown_in_every_form(shop: Shop, page: Page, console: str, hea
         page.click(f"label[for=mail-{form}]")
         page.wait_for(f"getComputedStyle(document.querySelector('.stage > .{form}')).display !== 'none'")
         assert page.evaluate("[...document.querySelectorAll('.stage > *')].filter(e => e.offsetParent).length") == 1
-    page.wait_until(lambda: "/inbox/1/html?scheme=dark" in heard, "the dark side")
+        if form == "dark":  # a lazy frame is fetched while it is looked at
+            page.wait_until(lambda: "/inbox/1/html?scheme=dark" in heard, "the dark side")
     assert page.said == []
 
 
