@@ -14,12 +14,32 @@ _UNREADABLE = (
 )
 _PORTS = re.compile(r"[\d,]*")
 _BECOMES = re.compile(r"-c\s*role=\S+")
+_SERVER_NOTICES = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+"""Within about ten seconds the server ends a session whose machine has vanished, and frees what it holds: rows that
+were being claimed, and the snapshot that would keep vacuum from the user's tables."""
+_CLIENT_NOTICES = {
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""And a client whose server has vanished does not wait for it for hours."""
 
 
 def with_options(url: str, *, application_name: str = "", **settings: str) -> str:
-    """Return connection parameters for the URL with session settings added to those it has, which keep precedence."""
-    values = parse_url(url)
-    added = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in settings.items())
+    """Return connection parameters for the URL with session settings added to those it has, which keep precedence.
+
+    Both ends notice within seconds when the other has vanished, unless the URL or the settings say otherwise.
+    """
+    values = _CLIENT_NOTICES | parse_url(url)
+    added = " ".join(
+        f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in (_SERVER_NOTICES | settings).items()
+    )
     options = " ".join(part for part in (added, values.get("options", "")) if part)
     values |= {"options": options} if options else {}
     values |= {"application_name": application_name} if application_name else {}

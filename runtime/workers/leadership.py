@@ -10,15 +10,20 @@ from runtime.ledger.queries import load_queries
 from runtime.postgres.address import with_options
 
 _QUERIES = load_queries("runtime.workers")
-_KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "2"}
-"""Set on the server's side: it notices within seconds that a leader's machine vanished, and another one can lead."""
+_NOTICED_AT_ONCE = {
+    "tcp_keepalives_idle": "1",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": "3000",
+}
+"""The server ends a leader's session about three seconds after its machine has vanished, and another one can lead."""
 
 
 class Leadership:
     """An attempt to lead a project; `won` says whether it succeeded. Leaving the context gives it up."""
 
     def __init__(self, ledger_url: str, project_id: int) -> None:
-        self._url = with_options(ledger_url, application_name="tidings", **_KEEPALIVE)
+        self._url = with_options(ledger_url, application_name="tidings", **_NOTICED_AT_ONCE)
         self._project_id = project_id
         self._conn: Connection[Any] | None = None
         self.won = False

@@ -8,8 +8,15 @@ URL = "postgresql://me:p%40ss@db.example.org:6000/my%20shop?sslmode=require&opti
 
 def test_options_are_added_and_those_of_the_url_win() -> None:
     values = parse_url(with_options(URL, application_name="tidings", search_path="pg_catalog, public", role="other"))
-    assert values["options"] == "-c search_path=pg_catalog,\\ public -c role=other -c role=boss"
+    assert values["options"].endswith(" -c search_path=pg_catalog,\\ public -c role=other -c role=boss")
     assert (values["application_name"], values["password"], values["sslmode"]) == ("tidings", "p@ss", "require")
+
+
+def test_both_ends_notice_when_the_other_has_vanished_unless_something_else_is_asked_for() -> None:
+    values = parse_url(with_options("postgresql://me@h/d?keepalives_idle=7", tcp_keepalives_idle="1"))
+    assert "-c tcp_keepalives_idle=1 " in values["options"]
+    assert "-c tcp_user_timeout=10000" in values["options"]
+    assert (values["keepalives_idle"], values["tcp_user_timeout"]) == ("7", "30000")
 
 
 def test_another_login_keeps_everything_but_the_role_that_the_old_one_became() -> None:
