@@ -1,11 +1,13 @@
 """Hooks on any table, without a workflow: what capture's tests install, and what they read back."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from runtime.capture.install import Installed, install_hook
+from runtime.capture.outbox import LowWater
 from runtime.source.catalog import read_catalog
 from runtime.spec.compiled import Match
 from runtime.spec.schema import Table
@@ -13,6 +15,18 @@ from runtime.spec.schema import Table
 Event = tuple[str, Any, Any, Any]
 """Operation, key, new and old."""
 ALL = ("insert", "update", "delete")
+
+
+class LowWaterByHand(LowWater):
+    """A mark whose time stands still; it looks each time, unless told otherwise."""
+
+    def __init__(self, *, every: timedelta = timedelta()) -> None:
+        self._time = 0.0
+        super().__init__(every=every, now=lambda: self._time)
+
+    def later(self) -> None:
+        """Let a second pass."""
+        self._time += 1.0
 
 
 def table_of(conn: Connection[Any], relation: str) -> Table:

@@ -7,6 +7,7 @@ the dispatcher awake is over: none can commit unheard after the last look. While
 hooks do not ring at all, the dispatcher looks every now and then. When no dispatcher runs, nobody rings.
 """
 
+import select
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +16,8 @@ import psycopg
 from psycopg import sql
 
 from runtime.capture.hook import BELL_SPACE, bell_channel
-from runtime.ledger.database import LEDGER_SETTINGS
+from runtime.capture.outbox import LowWater
+from runtime.ledger.database import BY_KEY, LEDGER_SETTINGS
 from runtime.ledger.queries import load_queries
 from runtime.postgres.address import with_options
 
@@ -28,18 +30,19 @@ class Doorbell:
     """One project's bell, on a direct connection of its own. Not for several threads at once; close it when done."""
 
     def __init__(self, ledger_url: str, project_id: int) -> None:
-        url = with_options(ledger_url, application_name="tidings", **LEDGER_SETTINGS)
+        url = with_options(ledger_url, application_name="tidings", **LEDGER_SETTINGS, **BY_KEY)
         self._conn: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(url, autocommit=True)
         self._lock = {"space": BELL_SPACE, "project_id": project_id}
         self._rings = bool(self._ask("bell_works"))
+        self._low_water = LowWater()
         self._seen: int | None = None
         """The newest change that was waiting when the caller was last sent to claim."""
         self._conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(bell_channel(project_id))))
 
-    def wait(self, timeout: timedelta) -> None:
-        """Return when a change may be waiting, or after the timeout at the latest.
+    def wait(self, timeout: timedelta) -> bool:
+        """Return True when a change may be waiting, or False after the timeout.
 
-        May return for nothing. A change that is still there since the last return does not end the wait. Raises
+        May return True for nothing. A change that is still there since the last return does not end the wait. Raises
         psycopg.OperationalError when the connection is lost: make a new bell then.
         """
         asleep, look, remaining = False, _FIRST_LOOK, timeout.total_seconds()
@@ -49,12 +52,13 @@ class Doorbell:
                     asleep = True
                     self._rung(0)  # rings from before: their changes are visible now
                 if self._news():
-                    return
+                    return True
                 pause = remaining if asleep else min(look, remaining)
                 if self._rung(pause):
-                    return
+                    return True
                 remaining -= pause
                 look = min(look * 2, _LONGEST_LOOK)
+            return False
         finally:
             if asleep and not self._conn.closed:
                 self._ask("wake_up", **self._lock)
@@ -75,12 +79,17 @@ class Doorbell:
         return self._rings and bool(self._ask("fall_asleep", **self._lock))
 
     def _news(self) -> bool:
-        newest = self._ask("newest")
+        newest = self._ask("newest", **self._low_water.advance(self._conn).values())
         known, self._seen = self._seen, newest
         return newest is not None and newest != known
 
     def _rung(self, seconds: float) -> bool:
-        return next(self._conn.notifies(timeout=seconds, stop_after=1), None) is not None
+        """Sleep until it rings, or the time is over. The system waits: psycopg would look ten times a second."""
+        if next(self._conn.notifies(timeout=0, stop_after=1), None) is not None:
+            return True
+        if not seconds or not select.select([self._conn.fileno()], [], [], seconds)[0]:
+            return False
+        return next(self._conn.notifies(timeout=0, stop_after=1), None) is not None
 
-    def _ask(self, query: str, **values: int) -> Any:
+    def _ask(self, query: str, **values: Any) -> Any:
         return self._conn.execute(_QUERIES[query], values).fetchall()[0][0]

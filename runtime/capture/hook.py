@@ -5,22 +5,28 @@ what the guard catches goes down a ladder: the row's payload, its key, a counter
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from runtime.capture.payload import json_object, session_settings
+from runtime.capture.unchanged import unchanged
 from runtime.ledger.queries import load_queries
 from runtime.spec.prefilter import either
 from runtime.spec.schema import Column
 
 OPERATIONS: Mapping[str, str] = {"insert": "i", "update": "u", "delete": "d"}
 """Operation → its letter in the outbox and in names."""
+TRUNCATE = "truncate"
+"""Watched wherever deletes are: it deletes rows without saying which."""
 LOCK_TIMEOUT = "50ms"
 """The longest that a hook lets a write wait."""
 BELL_SPACE = 1953063017
 """The first half of the doorbell's advisory lock; the second is the project."""
+_FULL = "the outbox is full"
+_KEY_BYTES = 1024**3
+"""How large the table of keys may become: some millions of them."""
 _COOLING = 10
 """Seconds for which a session does not try again what failed three times in a row."""
 _ROWS = {
@@ -53,19 +59,30 @@ def bell_channel(project_id: int) -> str:
     return f"tidings_{project_id}"
 
 
+def watched_operations(operations: Iterable[str]) -> list[str]:
+    """Return what needs a trigger and a function of its own, so that those operations are captured."""
+    wanted = {*operations}
+    return [op for op in (*OPERATIONS, TRUNCATE) if op in wanted or (op == TRUNCATE and "delete" in wanted)]
+
+
 def trigger_name(hook_id: int, operation: str) -> str:
     """Return the name of a trigger; it holds the hook's id, because two projects may watch one table."""
-    return f"tidings_capture_{hook_id}_{OPERATIONS[operation]}"
+    return f"tidings_capture_{hook_id}_{operation[0]}"
 
 
 def function_name(hook_id: int, operation: str) -> str:
     """Return the name of a function in schema tidings."""
-    return f"hook_{hook_id}_{OPERATIONS[operation]}"
+    return f"hook_{hook_id}_{operation[0]}"
 
 
 def counter_names(hook_id: int) -> tuple[str, str]:
     """Return the names of the sequences in schema tidings that count missed rows and skipped ones."""
     return f"missed_{hook_id}", f"skipped_{hook_id}"
+
+
+def bound_name(project_id: int) -> str:
+    """Return the name of the sequence in schema tidings whose value is the highest id that a hook may still draw."""
+    return f"bound_{project_id}"
 
 
 def merged_prefilters(prefilters: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -76,19 +93,20 @@ def merged_prefilters(prefilters: Sequence[Mapping[str, str]]) -> dict[str, str]
 
 def trigger_sql(hook_id: int, operation: str, relation: tuple[str, str]) -> str:
     """Return the CREATE TRIGGER statement for a table or partition, given as schema and name."""
-    return _fill(
-        "trigger",
-        trigger=sql.Identifier(trigger_name(hook_id, operation)),
-        event=_raw(operation.upper()),
-        relation=sql.Identifier(*relation),
-        rows=_raw(_ROWS[operation]),
-        function=_function(hook_id, operation),
-    ).as_string(None)
+    names: dict[str, sql.Composable] = {
+        "trigger": sql.Identifier(trigger_name(hook_id, operation)),
+        "relation": sql.Identifier(*relation),
+        "function": _function(hook_id, operation),
+    }
+    if operation == TRUNCATE:
+        return _fill("truncate_trigger", **names).as_string(None)
+    rows = {"event": _raw(operation.upper()), "rows": _raw(_ROWS[operation])}
+    return _fill("trigger", **names, **rows).as_string(None)
 
 
 def function_sql(hook: Hook, operation: str) -> str:
     """Return the CREATE OR REPLACE FUNCTION statement of one operation."""
-    prefilter = hook.prefilters.get(operation)
+    prefilter = hook.prefilters.get("delete" if operation == TRUNCATE else operation)
     body = _fill("idle") if prefilter is None else _body(hook, operation, prefilter)
     text = body.as_string(None)
     return _fill(
@@ -110,16 +128,19 @@ def _settings(hook: Hook, operation: str, body: str) -> str:
 
 def _body(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
     missed, skipped = counter_names(hook.id)
+    counters = {"skipped": sql.Literal(f"tidings.{skipped}"), "missed": sql.Literal(f"tidings.{missed}")}
+    about = {"id": sql.Literal(hook.id), "skip": _fill("skip"), **counters}
+    if operation == TRUNCATE:
+        return _fill("truncate_body", generation=sql.Literal(hook.generation), **about)
     states = {name: sql.Literal(f"{hook.generation} {n}") for n, name in enumerate(("first", "second", "third"), 1)}
     return _fill(
         "body",
-        id=sql.Literal(hook.id),
         broken=sql.Literal(f"tidings.broken_{hook.id}"),
         open=sql.Literal(f"{hook.generation} 3 %"),
         cooling=sql.Literal(_COOLING),
-        skip=_fill("skip"),
-        skipped=sql.Literal(f"tidings.{skipped}"),
-        missed=sql.Literal(f"tidings.{missed}"),
+        bound=sql.Literal(f"tidings.{bound_name(hook.project_id)}"),
+        full=sql.Literal(_FULL),
+        key_bytes=sql.Literal(_KEY_BYTES),
         counted=_raw("new_rows" if operation == "insert" else "old_rows"),
         early_exit=_early_exit(hook, operation, prefilter),
         capture=_capture(hook, operation, prefilter),
@@ -130,6 +151,7 @@ def _body(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
             channel=sql.Literal(bell_channel(hook.project_id)),
         ),
         keep_key=_keep_key(hook, operation),
+        **about,
         **states,
     )
 
@@ -138,6 +160,9 @@ def _early_exit(hook: Hook, operation: str, prefilter: str) -> sql.Composed:
     if operation != "update":
         return _fill("exit_unless_hit", source=_raw(_ONE_SIDED[operation]), prefilter=_raw(prefilter))
     leave = _fill("exit_unless_updated", prefilter=_raw(prefilter))
+    same = unchanged((*hook.key, *(column for column in hook.columns if column not in hook.key)), prefilter)
+    if same is not None:
+        leave += _raw("\n        ") + _fill("exit_if_unchanged", prefilter=_raw(prefilter), unchanged=same)
     return _fill("fail_if_unpaired", exit_unless_updated=leave) if hook.partitioned else leave
 
 

@@ -7,6 +7,33 @@ SET search_path = pg_catalog, pg_temp {settings} AS {body}
 -- Never with WHEN or UPDATE OF: both name columns, fail writes and block DROP COLUMN.
 CREATE TRIGGER {trigger} AFTER {event} ON {relation} REFERENCING {rows} FOR EACH STATEMENT EXECUTE FUNCTION {function}()
 
+-- name: truncate_trigger
+CREATE TRIGGER {trigger} AFTER TRUNCATE ON {relation} FOR EACH STATEMENT EXECUTE FUNCTION {function}()
+
+-- name: truncate_body
+-- Which rows there were nobody can say any more; that there were some is kept in place of a key.
+BEGIN
+    BEGIN
+        IF {skip} THEN
+            PERFORM nextval({skipped});
+            RETURN NULL;
+        END IF;
+        LOCK TABLE tidings.outbox_key IN ROW EXCLUSIVE MODE NOWAIT;
+        INSERT INTO tidings.outbox_key (hook_id, generation, op, error, captured_at)
+        VALUES ({id}, {generation}, 'd', format('TRUNCATE of %I.%I, whose rows nobody knows', TG_TABLE_SCHEMA, TG_TABLE_NAME),
+                clock_timestamp());
+        RETURN NULL;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE LOG 'tidings: hook {id} could not write down a TRUNCATE: %', SQLERRM;
+    END;
+    BEGIN
+        PERFORM nextval({missed});
+    EXCEPTION WHEN OTHERS THEN
+        RAISE LOG 'tidings: hook {id} could not even count what it missed: %', SQLERRM;
+    END;
+    RETURN NULL;
+END
+
 -- name: idle
 -- The body of a hook that nobody needs at present.
 BEGIN
@@ -32,9 +59,11 @@ BEGIN
         broken := current_setting({broken}, true);
         IF broken LIKE {open} AND split_part(broken, ' ', 3)::bigint > extract(epoch FROM clock_timestamp()) THEN
             problem := 'not tried, because it failed in this session three times just before';
+        ELSIF pg_sequence_last_value('tidings.outbox_id_seq') >= pg_sequence_last_value({bound}) THEN
+            problem := {full};
         ELSE
-            -- No guard catches the user's statement_timeout: where one is set, nothing here may wait.
-            IF current_setting('statement_timeout') <> '0' THEN
+            -- No guard catches the user's statement_timeout: where a limit is set, nothing here may wait.
+            IF current_setting('statement_timeout') <> '0' OR current_setting('transaction_timeout', true) <> '0' THEN
                 LOCK TABLE tidings.outbox IN ROW EXCLUSIVE MODE NOWAIT;
             END IF;
             {capture}
@@ -58,15 +87,20 @@ BEGIN
             WHEN broken = {first} THEN {second}
             ELSE {first} END, false);
     END;
-    BEGIN
-        LOCK TABLE tidings.outbox_key IN ROW EXCLUSIVE MODE NOWAIT;
-        {keep_key}
-        RETURN NULL;
-    EXCEPTION WHEN OTHERS THEN
-        IF problem NOT LIKE 'not tried%' THEN
-            RAISE LOG 'tidings: hook {id} captured neither row (%) nor key (%)', problem, SQLERRM;
-        END IF;
-    END;
+    IF problem <> {full} THEN
+        BEGIN
+            LOCK TABLE tidings.outbox_key IN ROW EXCLUSIVE MODE NOWAIT;
+            IF pg_relation_size('tidings.outbox_key') >= {key_bytes} THEN
+                RAISE EXCEPTION 'outbox_key is full';
+            END IF;
+            {keep_key}
+            RETURN NULL;
+        EXCEPTION WHEN OTHERS THEN
+            IF problem NOT LIKE 'not tried%' THEN
+                RAISE LOG 'tidings: hook {id} captured neither row (%) nor key (%)', problem, SQLERRM;
+            END IF;
+        END;
+    END IF;
     BEGIN
         PERFORM nextval({missed}) FROM {counted};
     EXCEPTION WHEN OTHERS THEN
@@ -89,6 +123,15 @@ SELECT count(*), bool_or(few.hit) INTO pairs, hit
         FROM (SELECT {prefilter} AS hit FROM new_rows AS n CROSS JOIN old_rows AS o LIMIT 2) AS few;
         IF pairs = 0 OR pairs = 1 AND hit IS NOT TRUE THEN
             RETURN NULL;
+        END IF;
+
+-- name: exit_if_unchanged
+-- Many pairs, the first of which does not pass: perhaps nothing changed that anybody asks for.
+IF pairs > 1 THEN
+            IF (SELECT {prefilter} FROM (SELECT * FROM new_rows LIMIT 1) AS n CROSS JOIN (SELECT * FROM old_rows LIMIT 1) AS o)
+               IS NOT TRUE AND {unchanged} THEN
+                RETURN NULL;
+            END IF;
         END IF;
 
 -- name: fail_if_unpaired

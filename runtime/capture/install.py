@@ -4,20 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import Connection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from runtime.capture.hook import (
-    OPERATIONS,
-    Hook,
-    counter_names,
-    function_name,
-    function_sql,
-    merged_prefilters,
-    trigger_name,
-    trigger_sql,
-)
+from runtime.capture.hook import Hook, merged_prefilters, watched_operations
+from runtime.capture.room import open_room
+from runtime.capture.triggers import Watched, create_counters, create_function, create_triggers, read_watched
 from runtime.errors import NotAllowed, NotFound
 from runtime.ledger.queries import load_queries
 from runtime.spec.compiled import Match
@@ -35,31 +28,17 @@ class Installed:
     """What events of this very body carry."""
 
 
-@dataclass(frozen=True)
-class _Watched:
-    """The table or one of its partitions."""
-
-    schema: str
-    name: str
-    kind: str
-    root: bool
-    allowed: bool
-    triggers: list[str]
-    virtual: list[str]
-    """Generated columns that are not stored: a trigger can't see them."""
-
-    def __str__(self) -> str:
-        return f"{self.schema}.{self.name}"
-
-
-def install_hook(conn: Connection[Any], project_id: int, table: Table, matches: Sequence[Match]) -> Installed:
+def install_hook(
+    conn: Connection[Any], project_id: int, table: Table, matches: Sequence[Match], *, locks: bool = True
+) -> Installed:
     """Make the table's hook capture what any of the matches needs; without matches it captures nothing and stays.
 
     Runs in the caller's transaction, as the owner of schema tidings, under the caller's lock_timeout. Each call begins
     a new generation. Functions are replaced without a lock on the table; only a trigger that is missing takes one
-    (SHARE ROW EXCLUSIVE), on the table and on each of its partitions. NotFound or NotAllowed when it can't be done.
+    (SHARE ROW EXCLUSIVE), on the table and on each of its partitions: put them on before, see triggers.py. Without
+    `locks` none is put on, and nothing is refused. NotFound or NotAllowed when it can't be done.
     """
-    watched = _watched(conn, table.relation)
+    watched = read_watched(conn, table.relation)
     prefilters = merged_prefilters([match.prefilter for match in matches])
     row = _next_generation(conn, project_id, table)
     hook = Hook(
@@ -71,23 +50,21 @@ def install_hook(conn: Connection[Any], project_id: int, table: Table, matches: 
         prefilters=prefilters,
         partitioned=bool(watched) and watched[0].kind == "p",
     )
-    if prefilters:  # a hook that shall capture nothing any more is put to rest even where its table is gone
+    locks = locks and bool(prefilters)  # a hook is put to rest even where its table is gone
+    if locks:
         _refuse(watched, table.relation, hook)
-    ops = [op for op in OPERATIONS if op in prefilters or op in row["installed_ops"]]
-    _create_functions(conn, hook, ops)
-    _create_triggers(conn, hook, watched)
+    ops = watched_operations([*prefilters, *row["installed_ops"]])
+    create_counters(conn, hook.id)
+    open_room(conn, project_id)
+    for op in ops:
+        create_function(conn, hook, op)
+    for each in watched if locks else ():
+        create_triggers(conn, hook.id, each, watched_operations(prefilters))
     _record(conn, hook, ops)
     return Installed(hook.id, hook.generation)
 
 
-def _watched(conn: Connection[Any], relation: str) -> list[_Watched]:
-    schema, _, name = relation.partition(".")
-    with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(_QUERIES["watched"], {"schema": schema, "name": name}).fetchall()
-    return [_Watched(**row) for row in found]
-
-
-def _refuse(watched: Sequence[_Watched], relation: str, hook: Hook) -> None:
+def _refuse(watched: Sequence[Watched], relation: str, hook: Hook) -> None:
     """Refuse what can't have a hook, or must not: Postgres fails writes to foreign tables below a hooked one."""
     if not watched:
         raise NotFound(f"There is no table {relation}. It was dropped or renamed: correct the workflow's trigger.")
@@ -103,7 +80,9 @@ def _refuse(watched: Sequence[_Watched], relation: str, hook: Hook) -> None:
             f"Postgres does not show virtual generated columns to a trigger: {', '.join(virtual)} of {relation}. "
             "Write what they are computed from instead."
         )
-    if closed := [str(each) for each in watched if not each.allowed and _missing(each, hook)]:
+    if closed := [
+        str(each) for each in watched if not each.allowed and each.missing(hook.id, watched_operations(hook.prefilters))
+    ]:
         raise NotAllowed(
             f"The installer may not put a trigger on {', '.join(closed)}. "
             "Run `tidings doctor --grants` and have the owner run what it prints."
@@ -115,25 +94,6 @@ def _columns(table: Table, names: Sequence[str] | set[str]) -> tuple[Column, ...
     if isinstance(names, set):
         return tuple(column for column in table.columns if column.name in names)
     return tuple(column for name in names if (column := table.column(name)))
-
-
-def _create_functions(conn: Connection[Any], hook: Hook, ops: Sequence[str]) -> None:
-    for counter in counter_names(hook.id):
-        conn.execute(sql.SQL(_QUERIES["create_counter"]).format(counter=sql.Identifier("tidings", counter)))
-    for op in ops:
-        conn.execute(sql.SQL(function_sql(hook, op)))
-        name = sql.Identifier("tidings", function_name(hook.id, op))
-        conn.execute(sql.SQL(_QUERIES["close_function"]).format(function=name))
-
-
-def _create_triggers(conn: Connection[Any], hook: Hook, watched: Sequence[_Watched]) -> None:
-    for each in watched:
-        for op in _missing(each, hook):
-            conn.execute(sql.SQL(trigger_sql(hook.id, op, (each.schema, each.name))))
-
-
-def _missing(watched: _Watched, hook: Hook) -> list[str]:
-    return [op for op in hook.prefilters if trigger_name(hook.id, op) not in watched.triggers]
 
 
 def _record(conn: Connection[Any], hook: Hook, ops: Sequence[str]) -> None:

@@ -1,19 +1,42 @@
 """Hooks follow what is live: a table's hook speaks for all live versions that watch it, and for no others."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from psycopg import Connection
 
 from runtime.capture.install import Installed, install_hook
+from runtime.capture.triggers import add_triggers, lacking
 from runtime.errors import Conflict
 from runtime.ledger.queries import load_queries
+from runtime.publishing.installer import install
 from runtime.publishing.versions import Version
 from runtime.source.catalog import read_catalog
 from runtime.spec.compiled import Match
 from runtime.spec.schema import Table
 
 _QUERIES = load_queries("runtime.publishing")
+
+
+def put_triggers_on(installer_url: str, project_id: int, match: Match) -> None:
+    """Give the hook the triggers that it lacks, one table after the other, each committed before the next.
+
+    They do nothing until the version is published, and nothing is undone if it never is. Where a trigger is missing its
+    table is locked for an instant; else nothing is. Raises Temporary when a table stays locked.
+    """
+    ops = tuple(match.prefilter)
+
+    def look(conn: Connection[Any]) -> list[tuple[Table, str]]:
+        table = read_catalog(conn, everything=True).table(match.relation)
+        return [(table, place) for place in lacking(conn, project_id, table, ops)] if table else []
+
+    def put_on(conn: Connection[Any], table: Table, place: str) -> None:
+        conn.execute("SET LOCAL synchronous_commit = off")  # the table is locked until the commit is through
+        add_triggers(conn, project_id, table, ops, place=place)
+
+    for table, place in install(installer_url, look, what=match.relation):
+        install(installer_url, partial(put_on, table=table, place=place), what=place)
 
 
 def add_to_hook(conn: Connection[Any], project_id: int, match: Match, others: Iterable[Version]) -> Installed:
@@ -38,7 +61,7 @@ def remove_from_hook(conn: Connection[Any], project_id: int, version: Version, o
         return None
     table = read_catalog(conn, everything=True).table(match.relation)
     if table is not None:
-        return install_hook(conn, project_id, table, _matches(others, table)).generation
+        return install_hook(conn, project_id, table, _matches(others, table), locks=False).generation
     # The table was dropped, and its triggers with it.
     key = {"project_id": project_id, "hook_id": version.hook_id}
     row = conn.execute(_QUERIES["hook_generation"], key).fetchone()

@@ -1,6 +1,6 @@
 """The installer's transactions: the only connection of Tidings that may touch the user's tables, used while publishing.
 
-Each is short, waits for a lock on a table 100 ms at most, and is tried again when it did not get it.
+Each is short, waits for a lock on a table less than 100 ms, and is tried again when it did not get it.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
+from runtime.capture.triggers import holders
 from runtime.errors import NotAllowed, Temporary
 from runtime.postgres.address import with_options, without_password
 from runtime.postgres.locks import LOCK_TIMEOUT, with_lock_retries
@@ -20,7 +21,8 @@ Result = TypeVar("Result")
 def install(installer_url: str, act: Callable[[Connection[Any]], Result], *, what: str) -> Result:
     """Call `act` in one transaction as the installer, committed at its end; again while `what` is locked by others.
 
-    Raises Temporary when there is no connection, or no lock after the last try; NotAllowed when a right is missing.
+    Raises Temporary when there is no connection, or no lock after the last try: it names who holds `what`, if that is a
+    table. NotAllowed when a right is missing.
     """
     with _connect(installer_url) as conn:
 
@@ -30,7 +32,7 @@ def install(installer_url: str, act: Callable[[Connection[Any]], Result], *, wha
                 return act(conn)
 
         try:
-            return with_lock_retries(attempt, what=what)
+            return with_lock_retries(attempt, what=what, who=lambda: holders(conn, what))
         except InsufficientPrivilege as error:
             reason = error.diag.message_primary or str(error)
             raise NotAllowed(

@@ -14,7 +14,7 @@ from runtime.ledger.project import clock_for, load_project
 from runtime.ledger.queries import load_queries
 from runtime.publishing.drafts import Draft, load_draft, unknown_workflow
 from runtime.publishing.gate import answer, unapproved, unmet
-from runtime.publishing.hooks import add_to_hook, remove_from_hook
+from runtime.publishing.hooks import add_to_hook, put_triggers_on, remove_from_hook
 from runtime.publishing.installer import install
 from runtime.publishing.verdict import Verdict, judge
 from runtime.publishing.versions import Version, live_version, live_versions
@@ -43,7 +43,8 @@ def publish(
     Everything is checked anew: problems (Invalid), whether the digest is still that of the draft on the tables as they
     are (Conflict), its test and its approval, and whether the project is held (NotAllowed). Then hook, version and the
     approval's redemption are one transaction. Publishing what is live already answers the same and changes nothing.
-    Raises Temporary when the watched table stays locked.
+    Triggers that the table lacks are put on it before: no write waits longer than 100 ms for that. Raises Temporary
+    when the watched table stays locked, and names who holds it.
     """
     draft = load_draft(ledger, name)
     with ledger.transaction() as conn:
@@ -53,6 +54,8 @@ def publish(
     verdict = judge(source, ledger, draft.workflow)
     compiled = _passed(ledger, draft, verdict, digest)
     what = compiled.match.relation if compiled.match else "the project"
+    if compiled.match:
+        put_triggers_on(installer_url, ledger.project_id, compiled.match)
     order = _Order(draft, verdict, compiled, _now(ledger, clock))
     return install(installer_url, lambda conn: _install(conn, ledger.project_id, order), what=what)
 
@@ -60,8 +63,8 @@ def publish(
 def unpublish(ledger: Ledger, installer_url: str, name: str, *, clock: Clock | None = None) -> None:
     """End a workflow's live version: no later change or slot starts a run of it. Runs in flight finish.
 
-    Changes captured until then still start theirs. What is not live stays as it is. Raises NotFound for an unknown
-    name, Temporary when the watched table stays locked.
+    Changes captured until then still start theirs. What is not live stays as it is. No table is locked. Raises NotFound
+    for an unknown name.
     """
     with ledger.transaction() as conn:
         live = live_version(conn, ledger.project_id, name)

@@ -1,5 +1,6 @@
 """Health is green while everything is captured, and says in a sentence each where it is not."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from runtime.capture.install import install_hook
 from tests.hooks import hook, table_of
 
 STAFF = "INSERT INTO shop.staff SELECT i, i || '@x.test', 'support' FROM generate_series(1, 3) AS i"
-GREEN = CaptureHealth(red=False, reasons=(), missed=0, keys_only=0, skipped=0, waiting=0, oldest=None)
+GREEN = CaptureHealth(red=False, reasons=(), missed=0, keys_only=0, skipped=0, waiting=0, oldest=None, limit=5_000_000)
 
 
 def test_a_project_without_hooks_is_green(app: Connection[Any]) -> None:
@@ -22,12 +23,17 @@ def test_what_waits_is_counted_and_has_an_age(app: Connection[Any]) -> None:
     hook(app, "shop.staff")
     assert capture_health(app, 1) == GREEN
     app.execute(STAFF)
-    app.execute("UPDATE tidings.outbox SET captured_at = captured_at - interval '1 hour' WHERE id = 2")
     health = capture_health(app, 1)
-    assert (health.red, health.waiting) == (False, 3)
+    assert (health.red, health.waiting, health.bytes > 0) == (False, 3, True)
+    app.execute("UPDATE tidings.outbox SET captured_at = captured_at - interval '1 hour' WHERE id = 1")
+    health = capture_health(app, 1)
     assert health.oldest is not None
     assert timedelta(hours=1) <= health.oldest < timedelta(hours=1, minutes=1)
-    assert capture_health(app, 2) == GREEN
+    [reason] = health.reasons
+    assert reason.startswith("The oldest of 3 captured changes has been waiting for 1:00:0")
+    app.execute("UPDATE tidings.project SET held_reason = 'a copy'")
+    assert not capture_health(app, 1).red
+    assert capture_health(app, 2) == replace(GREEN, limit=None)
 
 
 def test_what_was_skipped_on_purpose_is_told_but_not_red(app: Connection[Any]) -> None:

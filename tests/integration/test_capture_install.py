@@ -80,7 +80,7 @@ def test_without_matches_the_triggers_stay_and_do_nothing(app: Connection[Any], 
         assert install_hook(app, 1, table, []) == Installed(1, 2)
         writer.execute("UPDATE shop.staff SET role = 'finance'")
     assert [event[0] for event in events(app)] == ["i"] * 3
-    assert len(_triggers(app, "shop.staff")) == 3
+    assert len(_triggers(app, "shop.staff")) == 4
     app.execute("ALTER TABLE shop.staff DROP email; UPDATE shop.staff SET role = 'support'; DELETE FROM shop.staff")
     assert (events(app), keys(app)) == ([], [])
     app.execute("DROP TABLE shop.staff")
