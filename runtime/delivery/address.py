@@ -11,6 +11,8 @@ _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"({_LABEL}\.)+(?!\d+$){_LABEL}|localhost")
 _LONGEST_LOCAL, _LONGEST_DOMAIN = 64, 253
+_AS_IT_IS = re.compile(rf"({_LOCAL.pattern})@({_DOMAIN.pattern})")
+"""Most addresses: written already as they are to be."""
 _SLACK_ID = re.compile(r"[CDGUW][A-Z0-9]{6,20}")
 _SLACK_CHANNEL = re.compile(r"#((?![A-Z])[\w-]){1,80}")
 _SLACK_HANDLE = re.compile(r"@?[a-z0-9][a-z0-9._-]{0,79}")
@@ -25,8 +27,15 @@ def normal_address(channel: str, value: str) -> str:
     return _NORMAL[channel](value.strip())
 
 
+def is_plain_email(value: str) -> bool:
+    """Return whether this is an address that is written already as it is to be; of long ones it does not say so."""
+    return len(value) <= _LONGEST_LOCAL and _AS_IT_IS.fullmatch(value) is not None
+
+
 def normal_email(value: str) -> str:
     """Return a plain address with its domain in lower-case ASCII; the part before the @ stays as written."""
+    if is_plain_email(value):
+        return value
     local, at, domain = value.rpartition("@")
     if not at or not local or not domain:
         raise BadAddress(f"{value!r} is no e-mail address. It needs one name, an @ and a domain.")

@@ -30,6 +30,12 @@ class OpenBatch:
     paused_until: datetime | None
     pause_reason: str | None
     pause_error: str | None
+    paused_for: int | None = None
+    """The pause that stops it: of everything (0), or of its workflow."""
+    discarded_by: str | None = None
+    """Who decided that it is not to be sent after all."""
+    shared_id: int | None = None
+    """What its request leaves out."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -55,6 +61,8 @@ class Result:
     """The attempt met a pause, and does not count as one."""
     pause_until: datetime | None = None
     """Until when nothing more should be given to the provider."""
+    parked_for: int | None = None
+    """The pause whose end it waits for."""
 
 
 def without_attempt(batch: OpenBatch, provider: Provider | None, *, now: datetime, turns: int) -> Result | None:
@@ -62,6 +70,8 @@ def without_attempt(batch: OpenBatch, provider: Provider | None, *, now: datetim
 
     `turns` counts how often this work was taken up: what can't go now is looked at ever more rarely.
     """
+    if stop := _stopped(batch):
+        return stop
     if provider is None:
         error = f"This worker has no settings for {batch.provider}. It is tried again; `tidings doctor` names them."
         return held(batch, "no_provider", error, now=now, turns=turns)
@@ -80,9 +90,34 @@ def without_attempt(batch: OpenBatch, provider: Provider | None, *, now: datetim
     return None
 
 
+def _stopped(batch: OpenBatch) -> Result | None:
+    """Return what a person's word makes of a batch; what may have been taken already can't be called back."""
+    if batch.discarded_by is not None:
+        words = f"Discarded by {batch.discarded_by} when the workflow was resumed."
+        if batch.is_in_doubt:
+            return Result(batch.id, "uncertain", "discarded", f"{words} An attempt before then may have been taken.")
+        return Result(batch.id, "suppressed", "discarded", words)
+    if batch.paused_for is None:
+        return None
+    what = "The workflow is" if batch.paused_for else "Everything is"
+    return Result(batch.id, "held", "paused", f"{what} paused. `tidings resume` goes on.", parked_for=batch.paused_for)
+
+
 def held(batch: OpenBatch, reason: str, error: str, *, now: datetime, turns: int) -> Result:
     """Return a batch as held; it is looked at again by itself."""
     return Result(batch.id, "held", reason, error, due_at=now + wait(turns, key=batch.key))
+
+
+def given_back(batch: OpenBatch, pause: Result | None, *, now: datetime, turns: int) -> Result:
+    """Return what becomes of a batch that was marked and then not given to its provider: as if it had not been marked.
+
+    `pause` is what another batch met, whose end this one waits for, too; None: its turn comes at once.
+    """
+    state, reason, error, due = "queued", "", "", now
+    if pause is not None and pause.pause_until is not None:
+        state, reason, error = pause.state, pause.reason, pause.error
+        due = pause.pause_until + crowd(turns, key=batch.key)
+    return Result(batch.id, state, reason, error, due_at=due, untouched=not batch.is_in_doubt, uncounted=True)
 
 
 def attempt(batch: OpenBatch, provider: Provider, *, now: datetime, turns: int) -> Result:

@@ -1,10 +1,22 @@
 """What enters delivery and what it makes of it: a send step's people, and the messages and requests frozen for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from runtime.spec.compiled import CompiledText
+
+
+class People(Protocol):
+    """The rows of a `to`: how many there are, and each of them once, in their order. A list will do."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -22,12 +34,11 @@ class Send:
     texts: tuple[CompiledText, ...]
     names: Mapping[str, Any]
     """What the texts may print, beside `recipient`."""
-    people: Sequence[Mapping[str, Any]]
+    people: People
     """The rows of `to`; email, slack, key, locale and zone have a meaning."""
 
 
-@dataclass(frozen=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     """What becomes of one person: a place in a batch, or the reason why nothing is sent."""
 
     run_id: int
@@ -56,12 +67,20 @@ class NewBatch:
     provider: str
     idempotency_key: str
     request: Mapping[str, Any]
-    """{"messages": [...]}: exactly what each attempt sends."""
+    """{"messages": [...]}: exactly what each attempt sends. Or {"each": [...]}, with what the messages of many batches
+    share left out: `runtime.delivery.frozen` expands it."""
+
+    @property
+    def size(self) -> int:
+        """Return how many messages it holds."""
+        return len(self.request["each"] if "each" in self.request else self.request["messages"])
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Everything that `store` writes."""
 
-    messages: tuple[NewMessage, ...]
-    batches: tuple[NewBatch, ...]
+    messages: Sequence[NewMessage]
+    batches: Sequence[NewBatch]
+    shared: Mapping[str, Any] | None = None
+    """What the batches leave out, where they share anything."""

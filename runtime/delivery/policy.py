@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from psycopg import Connection
@@ -37,10 +38,16 @@ class Policy:
 
     def provider_for(self, channel: str, address: str) -> str:
         """Return the name of the provider that carries a message to this address, or nothing when there is none."""
-        carrier = next((name for name in _CARRIERS.get(channel, ()) if name in self.configured), "")
+        carrier = self._carriers.get(channel, "")
         if self.mode == "production":
             return carrier
         return carrier if carrier and self.allows(address) else INBOX
+
+    @cached_property
+    def _carriers(self) -> Mapping[str, str]:
+        """Return the configured provider of each channel that has one."""
+        found = {channel: [name for name in names if name in self.configured] for channel, names in _CARRIERS.items()}
+        return {channel: names[0] for channel, names in found.items() if names}
 
     def allows(self, address: str) -> bool:
         """Return whether the address is on the allow-list, itself or by its domain."""

@@ -52,6 +52,11 @@ class Provider(Protocol):
         ...
 
     @property
+    def rate(self) -> float:
+        """How many requests a second it may be given; 0: as many as there are."""
+        ...
+
+    @property
     def idempotency_window(self) -> timedelta | None:
         """How long the same request with the same key is sure to be taken once; None: it is taken each time."""
         ...

@@ -1,10 +1,7 @@
-"""Builds the providers that the settings name; called once by each process that sends."""
+"""Builds the providers that the settings name, and loads no other; called once by each process that sends."""
 
 from runtime.delivery.headers import sender_address
 from runtime.delivery.provider import Delivery, Provider
-from runtime.delivery.resend_provider import ResendProvider
-from runtime.delivery.slack_provider import SlackProvider
-from runtime.delivery.smtp_provider import SmtpProvider
 from runtime.settings import Settings
 
 
@@ -17,10 +14,18 @@ def build_delivery(settings: Settings) -> Delivery:
     sender_address(settings.sender)
     providers: list[Provider] = []
     if settings.resend_api_key:
-        providers.append(ResendProvider(settings.resend_api_key, url=settings.resend_api_url))
+        from runtime.delivery.resend_provider import ResendProvider  # noqa: PLC0415  # a library that takes its time
+
+        providers.append(
+            ResendProvider(settings.resend_api_key, url=settings.resend_api_url, rate=settings.resend_rate)
+        )
     if settings.smtp_url:
+        from runtime.delivery.smtp_provider import SmtpProvider  # noqa: PLC0415
+
         providers.append(SmtpProvider(settings.smtp_url))
     if settings.slack_token:
+        from runtime.delivery.slack_provider import SlackProvider  # noqa: PLC0415  # another
+
         providers.append(SlackProvider(settings.slack_token, url=settings.slack_api_url))
     public_url = settings.public_url or f"http://{settings.console_host}:{settings.console_port}"
     return Delivery({provider.name: provider for provider in providers}, settings.sender, public_url.rstrip("/"))

@@ -29,6 +29,7 @@ class SlackProvider:
     name = "slack"
     batch = 1
     idempotency_window = None
+    rate = 0.0
 
     def __init__(
         self, token: str, *, url: str = WebClient.BASE_URL, timeout: timedelta = timedelta(seconds=20)

@@ -53,6 +53,7 @@ class SmtpProvider:
     name = "smtp"
     batch = 1
     idempotency_window = None
+    rate = 0.0
 
     def __init__(
         self,

@@ -1,11 +1,12 @@
 """Runs compiled statements over batches of runs: one round trip, whatever the number of runs."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from runtime.errors import Permanent
 from runtime.source.batch import Batch
@@ -13,6 +14,9 @@ from runtime.source.values import plain_cursor
 from runtime.spec.compiled import Statement
 
 ROW_CAP = 1000
+_FETCHED = 2_000
+"""Rows of a stream that are in memory at a time."""
+_numbers = count(1)
 
 
 class RowCapExceeded(Permanent):
@@ -44,6 +48,47 @@ def run_statement(
     return dict(found)
 
 
+class Stream:
+    """The rows of one run, which stay in the database until they are asked for; as long as its transaction lasts.
+
+    They were found when it was opened: it has a length, and every iteration gives the same rows.
+    """
+
+    def __init__(self, conn: Connection[Any], name: sql.Identifier, length: int) -> None:
+        self._conn = conn
+        self._name = name
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with plain_cursor(self._conn) as cursor:
+            cursor.execute(sql.SQL("MOVE ABSOLUTE 0 IN {}").format(self._name))
+            fetch = sql.SQL("FETCH {} FROM {}").format(sql.Literal(_FETCHED), self._name)
+            while rows := cursor.execute(fetch).fetchall():
+                names = [column.name for column in (cursor.description or [])[1:]]
+                for row in rows:
+                    yield dict(zip(names, row[1:], strict=True))
+
+
+def stream(conn: Connection[Any], statement: Statement, batch: Batch, now: datetime, *, cap: int) -> Stream:
+    """Return the rows of the one run in a batch, to be read in slices. Raises what `run_statement` raises, and here.
+
+    The database computes every row once and keeps them, so no row fails later.
+    """
+    name = sql.Identifier(f"stream_{next(_numbers)}")
+    conn.execute("SELECT set_config('cursor_tuple_fraction', '1', true)")
+    declare = sql.SQL("DECLARE {} SCROLL CURSOR FOR ").format(name).as_bytes(None)
+    conn.execute(declare + statement.sql.encode(), batch.parameters(now=now, cap=cap))
+    with conn.pipeline():  # at whose end the answer is there
+        moved = conn.execute(sql.SQL("MOVE ALL IN {}").format(name))
+    length = moved.rowcount
+    if length > cap:
+        raise RowCapExceeded(batch.ids, cap)
+    return Stream(conn, name, length)
+
+
 def holds(conn: Connection[Any], statement: Statement, batch: Batch, now: datetime) -> dict[int, bool]:
     """Return for every run whether the condition is true; NULL and no row are false."""
     answers = {run_id: bool(value) for run_id, value in _fetch(conn, statement, batch, now, 1)[1]}
@@ -65,4 +110,5 @@ def _fetch(
     with plain_cursor(conn) as cursor:
         # The text was rendered from a checked syntax tree at publish, see runtime/spec.
         cursor.execute(statement.sql, batch.parameters(now=now, cap=cap))
-        return [column.name for column in (cursor.description or [])[1:]], cursor.fetchall()
+        rows = cursor.fetchall()
+        return [column.name for column in (cursor.description or [])[1:]], rows

@@ -4,10 +4,12 @@ A template only ever sees dicts, lists and plain values: members are looked up a
 a column called `items` is that column, and no method of Python can be reached.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from jinja2 import Template, nodes, pass_context
@@ -20,8 +22,11 @@ from runtime.templates.filters import FILTERS, TESTS
 from runtime.templates.values import BadValue, Missing, printed
 
 LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
-_ROUNDS = "_rounds"
+ROUNDS = "_rounds"
+"""Where a render counts how often its loops went round, in a list of one number."""
 _MOST_ROUNDS = 100_000
+_SHORT = 8
+_SPECIAL = re.compile(r"""[&<>'"\n]""")
 _HOLDERS = (dict, list, tuple, str, Missing)
 _NUMBERS = (int, float, Decimal)
 
@@ -47,6 +52,8 @@ class TextEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a member of a row, or what a loop knows of itself."""
+        if type(obj) is dict and attribute in obj:  # nearly always
+            return obj[attribute]
         if isinstance(obj, LoopContext):
             return getattr(obj, attribute) if attribute in LOOP else self.undefined(obj=obj, name=attribute)
         return self.getitem(obj, attribute)
@@ -65,8 +72,11 @@ class TextEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-def _html(value: Any, name: str) -> Markup:
-    return Markup("<br>\n").join(escape(line) for line in printed(value, name).split("\n"))
+def _html(value: Any, name: str) -> str:
+    text = printed(value, name)
+    if not _SPECIAL.search(text):
+        return text
+    return Markup("<br>\n").join(escape(line) for line in text.split("\n"))
 
 
 def _mrkdwn(value: Any, name: str) -> str:
@@ -78,7 +88,7 @@ def _rows(context: Context, value: Any, name: str) -> Sequence[Any]:
     """Let a loop run over a list, and count its rounds."""
     if not isinstance(value, list | tuple):
         raise BadValue(f"{name} is no list to loop over")
-    rounds = context[_ROUNDS]
+    rounds = context[ROUNDS]
     rounds[0] += len(value)
     if rounds[0] > _MOST_ROUNDS:
         raise BadValue(f"its loops go round more than {_MOST_ROUNDS:,} times")
@@ -137,6 +147,15 @@ def template_of(place: Place, source: str) -> Template:
     return Template.from_code(environment, environment.compile(tree), {})
 
 
-def fresh_context(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the context of one render."""
-    return {**names, _ROUNDS: [0]}
+@lru_cache(maxsize=512)
+def constants_of(template: Template) -> frozenset[str]:
+    """Return what a template writes of itself, in the pieces in which it yields it; short ones are left out."""
+    return frozenset(_strings(template.root_render_func.__code__))
+
+
+def _strings(code: CodeType) -> Iterator[str]:
+    for constant in code.co_consts:
+        if isinstance(constant, str) and len(constant) >= _SHORT:
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _strings(constant)

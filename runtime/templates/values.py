@@ -52,6 +52,8 @@ def printed(value: Any, name: str) -> str:
 
     Invisible control characters are left out. Nothing is escaped: that depends on the place.
     """
+    if type(value) is str:  # most values, and told apart without a search
+        return value if value.isprintable() else without_controls(value)
     for kinds, write in _WRITERS:
         if isinstance(value, kinds):
             return write(value)
@@ -62,6 +64,8 @@ def printed(value: Any, name: str) -> str:
 
 def without_controls(text: str) -> str:
     """Return a text without control characters and without marks that turn the reading direction; line breaks stay."""
+    if text.isprintable():
+        return text
     return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text)
 
 
@@ -76,7 +80,8 @@ def one_line(text: str) -> str:
     One line of at most 900 characters, without control characters, and with no start of an encoded word (`=?`), which
     a mail library would decode into new header lines.
     """
-    return without_controls(_LINES.sub(" ", text)).replace("=?", "= ?")[:_LONGEST_LINE].strip()
+    line = text if text.isprintable() else without_controls(_LINES.sub(" ", text))
+    return line.replace("=?", "= ?")[:_LONGEST_LINE].strip()
 
 
 def _float(value: float) -> str:

@@ -10,7 +10,7 @@ from psycopg import Connection
 from runtime.source.batch import Batch
 from runtime.source.describe import describe, estimated_cost
 from runtime.source.reader import Source
-from runtime.source.statements import RowCapExceeded, holds, instants, run_statement
+from runtime.source.statements import RowCapExceeded, holds, instants, run_statement, stream
 from runtime.spec.compiled import Statement
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -69,6 +69,31 @@ def test_a_run_over_the_cap_is_an_error_that_names_it_and_the_rest_can_go_on(sou
         assert raised.value.run_ids == (7,)
         rows = run_statement(conn, many, batch.only({6, 8}), NOW, cap=3)
     assert {run: len(found) for run, found in rows.items()} == {6: 3, 8: 3}
+
+
+def test_a_stream_gives_the_rows_of_a_run_in_their_order_as_often_as_one_asks(source: Source) -> None:
+    many = Statement(
+        sql="SELECT run.id AS run_id, q.* FROM unnest(%(ids)s::bigint[]) AS run(id) CROSS JOIN LATERAL"
+        " (SELECT * FROM (SELECT n, n::numeric / 4 AS quarter, n || '%%' AS text FROM generate_series(1, 4500) n) a"
+        " LIMIT %(cap)s + 1) q"
+    )
+    batch = Batch(ids=[7], at=[NOW])
+    with source.read() as conn:
+        rows = stream(conn, many, batch, NOW, cap=4_500)
+        again = stream(conn, many, batch, NOW, cap=10_000)
+        assert len(rows) == len(again) == 4_500
+        first = next(iter(rows))
+        for found in (list(rows), list(again), list(rows)):
+            assert found == run_statement(conn, many, batch, NOW, cap=4_500)[7]
+        assert first == {"n": 1, "quarter": Decimal("0.25"), "text": "1%"}
+        with pytest.raises(RowCapExceeded):
+            stream(conn, many, batch, NOW, cap=4_499)
+
+
+def test_a_row_that_fails_does_so_when_a_stream_is_opened(source: Source) -> None:
+    bad = Statement(sql="SELECT 7::int8 AS run_id, 1 / (3000 - n) AS x FROM generate_series(1, 3500) n")
+    with source.read() as conn, pytest.raises(psycopg.errors.DivisionByZero):
+        stream(conn, bad, Batch(ids=[7], at=[NOW]), NOW, cap=10_000)
 
 
 def test_conditions_are_true_or_false_and_null_is_false(source: Source) -> None:

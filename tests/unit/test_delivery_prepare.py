@@ -9,11 +9,11 @@ from runtime.delivery.address import BadAddress
 from runtime.delivery.headers import header_value
 from runtime.delivery.message import NewMessage, Prepared
 from runtime.delivery.prepare import prepare
-from runtime.delivery.requests import Requests
+from runtime.delivery.requests import WholeRequests
 from runtime.delivery.suppression import NOBODY, Suppressions
 from runtime.delivery.unsubscribe_token import Subscription, read_unsubscribe
-from runtime.delivery.wording import _slack
-from runtime.templates.rendering import Rendered
+from runtime.delivery.wording import Said, _slack
+from runtime.templates.rendering import Pieces
 from tests.outgoing import CHAT, MAIL, NOW, PUBLIC, a_policy, a_send, crowd, prepared
 
 _ADA: dict[str, Any] = {"key": 1, "email": "Ada@Mail.test", "slack": "@ada", "name": "Ada"}
@@ -212,8 +212,9 @@ def test_a_value_can_not_become_a_header(value: str) -> None:
 
 
 def test_the_guard_stands_even_where_a_rendered_subject_is_not_safe() -> None:
-    requests = Requests(a_policy(), NOW)
-    mail = requests.mail("resend", (1, 0, "1"), "ada@mail.test", Rendered("a\r\nBcc: =?x?=", "", "x"), link="")
+    requests = WholeRequests(a_policy(), NOW)
+    words, _ = requests.freeze(Said(Pieces("a\r\nBcc: =?x?=", "", "x"), "", frozenset(), is_fixed=False))
+    mail = requests.mail("resend", (1, 0, "1"), "ada@mail.test", words, link="")
     assert mail["subject"] == "a Bcc: = ?x?="
     assert len(header_value("ü" * 2_000)) == 900
 
@@ -233,7 +234,7 @@ def test_only_the_author_can_call_everybody(call: str) -> None:
     (message,) = _requests(prepared(send))
     assert call not in message["text"]
     shown = call.replace("<", "&lt;").replace(">", "&gt;")
-    assert _slack(Rendered("", "", f"Order {call}"), CHAT) == Rendered("", "", f"Order {shown}")
+    assert _slack(Pieces("", (), (f"Order {call}",)), CHAT) == Pieces("", (), (f"Order {shown}",))
     authors = CHAT.model_copy(update={"text": f"{call} order {{{{ new.id }}}}"})
     (message,) = _requests(prepared(a_send([{"slack": "#ops"}], texts=(authors,))))
     assert message["text"] == f"{call} order 7"

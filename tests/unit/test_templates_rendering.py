@@ -14,7 +14,7 @@ from runtime.spec.compiled import CompiledText
 from runtime.templates.choice import choose_text
 from runtime.templates.compile import check_texts, compile_texts
 from runtime.templates.environment import template_of
-from runtime.templates.rendering import RenderFailed, render
+from runtime.templates.rendering import Renderer, RenderFailed, render
 from runtime.templates.values import one_line
 from tests.templates_sample import NAMES, VALUES, compiled, rendered, send
 
@@ -319,6 +319,22 @@ def test_money_and_times_follow_the_reader_else_the_text() -> None:
     ]:
         mail = render(text.model_copy(update={"locale": of_text}), VALUES, locale=locale, zone="Europe/Paris")
         assert expected == mail.subject.replace("\u00a0", " ")
+
+
+def test_a_text_that_is_ready_renders_for_one_person_after_the_other() -> None:
+    loop = "{% for line in lines %}{% if loop.first %}{{ line.title }}{% endif %}{% endfor %}"
+    text = compiled({"subject": "To {{ recipient.email }}", "body": f"{{{{ recipient.email }}}} {loop}"})
+    names = {**VALUES, "lines": [{"title": "x"}] * 20_000}
+    renderer = Renderer(text, names, locale="en", zone="UTC", sender="Shop")
+    for name in ("Ada", "Eve", "Bob"):
+        person = {"email": name}
+        pieces = renderer.pieces(person, link=f"https://x.test/{name}")
+        links = {"unsubscribe": f"https://x.test/{name}"}
+        whole = render(text, {**names, "recipient": person}, locale="en", zone="UTC", sender="Shop", links=links)
+        assert pieces.joined() == whole
+        assert whole.subject == f"To {name}"
+        assert {f"https://x.test/{name}"} <= set(pieces.html) & set(pieces.text)
+        assert sum(map(len, set(pieces.html) & renderer.constants)) > len(whole.html) * 0.9
 
 
 def test_the_same_text_is_compiled_once_and_rendered_fast() -> None:
