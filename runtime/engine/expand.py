@@ -56,6 +56,14 @@ def expand(engine: Engine, moment: Moment, leased: Leased) -> list[int]:
     return work
 
 
+def give_up_slot(engine: Engine, moment: Moment, leased: Leased) -> list[int]:
+    """Keep a slot that worker after worker died over as a dead letter; nothing of it starts. Raises LeaseLost."""
+    version = engine.memory.version(engine.ledger, leased.work.ids[0])
+    why = f"{leased.work.deaths} workers died while they asked `each`."
+    _log.error("slot.given_up workflow=%s version=%d deaths=%d", version.name, version.id, leased.work.deaths)
+    return _give_up(engine, leased, version, leased.work.slot or moment.now, why)
+
+
 class _Failed(Permanent):
     """`each` can't be asked."""
 

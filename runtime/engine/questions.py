@@ -12,7 +12,8 @@ from runtime.engine.faults import in_halves, is_fault_of_statement
 from runtime.engine.runs import Decisions, Run, batch_of
 from runtime.source.batch import Batch
 from runtime.source.reader import Source
-from runtime.source.statements import ROW_CAP, RowCapExceeded, holds, instants, run_statement
+from runtime.source.reader import attempt as one_attempt
+from runtime.source.statements import ROW_CAP, RowCapExceeded, Stream, holds, instants, run_statement, stream
 from runtime.spec.compiled import Statement
 
 Answer = TypeVar("Answer")
@@ -61,6 +62,21 @@ class Questions:
 
         return self._ask(statement, runs, name, fetch), over
 
+    def stream(self, statement: Statement, run: Run, name: str, *, cap: int) -> dict[int, Stream]:
+        """Return one run's rows, which are read when they are needed and as long as this transaction lasts.
+
+        Nothing, when there are more than `cap`: then the run has failed.
+        """
+
+        def fetch(batch: Batch) -> dict[int, Stream]:
+            return {run.id: stream(self.conn, statement, batch, self.decided.now, cap=cap)}
+
+        try:
+            return self._ask(statement, [run], name, fetch)
+        except RowCapExceeded as error:
+            self.decided.fail(run, name, str(error))
+            return {}
+
     def _ask(
         self, statement: Statement, runs: Sequence[Run], name: str, fetch: Callable[[Batch], Mapping[int, Answer]]
     ) -> dict[int, Answer]:
@@ -69,7 +85,7 @@ class Questions:
 
         def attempt(ids: Sequence[int]) -> None:
             self.alive()
-            with self.conn.transaction():
+            with one_attempt(self.conn):
                 answers.update(fetch(whole if len(ids) == len(whole.ids) else whole.only(set(ids))))
 
         def give_up(ids: Sequence[int], why: str) -> None:
@@ -82,8 +98,9 @@ class Questions:
     def _fails(self, statement: Statement) -> bool:
         """Return whether the statement fails over no run at all: a right, a table or a column is missing."""
         try:
-            with self.conn.transaction():
-                self.conn.execute(statement.sql.encode(), Batch([], []).parameters(now=self.decided.now, cap=1))
+            with one_attempt(self.conn):
+                nothing = Batch([], []).parameters(now=self.decided.now, cap=1)
+                self.conn.execute(statement.sql.encode(), nothing).fetchall()
         except Error as error:
             return is_fault_of_statement(error)
         return False
@@ -92,5 +109,5 @@ class Questions:
 @contextmanager
 def asking(source: Source, decided: Decisions, alive: Callable[[], None]) -> Iterator[Questions]:
     """Yield the questions of one transaction of the reader."""
-    with source.read() as conn:
+    with source.asking() as conn:
         yield Questions(conn, decided, alive)

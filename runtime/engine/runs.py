@@ -1,20 +1,21 @@
 """Runs on their way: loaded as a set, decided about in memory, written back as a set."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.rows import class_row
 
 from runtime.delivery.message import Send
-from runtime.ledger.arrays import text_array
+from runtime.ledger.arrays import int_array, text_array, time_array
 from runtime.ledger.jsonb import to_json
 from runtime.ledger.queries import load_queries
 from runtime.source.batch import Batch
 
 _QUERIES = load_queries("runtime.engine")
+_RUNS_OF_WORK = _QUERIES["load_runs"].replace("%(ids)s::int8[]", _QUERIES["runs_of_work"])
 CHUNK = 200
 """The most runs that are advanced together."""
 IF = -1
@@ -35,7 +36,13 @@ class Run(NamedTuple):
     old: str | None
     item: str | None
     context: str
-    paused: bool = False
+    workflow_id: int = 0
+    paused_for: int | None = None
+    """The pause in which it rests: of everything (0), or of its workflow."""
+    brake: int | None = None
+    """How many people its workflow may tell within an hour; None: it does not count, or there is no brake."""
+    discarded_by: str | None = None
+    """Who decided that it is to end without telling anybody."""
     reason: str | None = None
 
 
@@ -53,8 +60,14 @@ class StepResult(NamedTuple):
 
 def load_runs(conn: Connection[Any], project_id: int, ids: Sequence[int]) -> list[Run]:
     """Return those of the runs that are under way, in the order in which they started."""
-    with conn.cursor(row_factory=class_row(Run)) as cursor:
-        return cursor.execute(_QUERIES["load_runs"], {"project_id": project_id, "ids": list(ids)}).fetchall()
+    values = {"project_id": project_id, "ids": list(ids)}
+    return conn.cursor(row_factory=class_row(Run)).execute(_QUERIES["load_runs"], values).fetchall()
+
+
+def ask_runs_of(conn: Connection[Any], project_id: int, work_id: int) -> Cursor[Run]:
+    """Ask for such runs of a piece of work that advances some; in a pipeline nothing waits for it until it is read."""
+    values = {"project_id": project_id, "work_id": work_id}
+    return conn.cursor(row_factory=class_row(Run)).execute(_RUNS_OF_WORK, values)
 
 
 def batch_of(runs: Iterable[Run]) -> Batch:
@@ -120,9 +133,9 @@ class Decisions:
         self.timers[run.id] = until
         self._stands(run._replace(state="waiting"), over=True)
 
-    def end(self, run: Run, name: str, reason: str) -> None:
+    def end(self, run: Run, name: str, reason: str, **detail: Any) -> None:
         """End a run for a reason that is none of an error."""
-        self.note(run, name, "ended", reason)
+        self.note(run, name, "ended", reason, **detail)
         self._stands(run._replace(state="ended", reason=reason), over=True)
 
     def fail(self, run: Run, name: str, why: str) -> None:
@@ -136,6 +149,17 @@ class Decisions:
         self.later.append([run.id for run in runs])
         self.open -= {run.id for run in runs}
 
+    def leave(self, run_ids: Collection[int]) -> None:
+        """Undo what was decided about runs: they stay as they are stored, and others go on."""
+        self.sends = [send for send in self.sends if send.run_id not in run_ids]
+        self.later = [left for ids in self.later if (left := [run_id for run_id in ids if run_id not in run_ids])]
+        self.results = {key: result for key, result in self.results.items() if key[0] not in run_ids}
+        for known in (self.timers, self.errors):
+            for run_id in run_ids:
+                known.pop(run_id, None)
+        for ids in (self.open, self.touched, self.grown):
+            ids -= set(run_ids)
+
     def _stands(self, run: Run, *, over: bool) -> None:
         self.runs[run.id] = run
         self.touched.add(run.id)
@@ -146,26 +170,43 @@ class Decisions:
 def store_runs(conn: Connection[Any], project_id: int, decided: Decisions) -> None:
     """Write where runs stand, what their steps did, their timers and failures; in the caller's transaction."""
     values: dict[str, Any] = {"project_id": project_id, "now": decided.now}
-    runs = [decided.runs[run_id] for run_id in sorted(decided.touched)]
-    if runs:
-        columns = _columns(runs, ("id", "state", "reason", "step", "step_at"))
-        columns["context"] = text_array(run.context if run.id in decided.grown else None for run in runs)
-        conn.execute(_QUERIES["store_runs"], values | columns)
+    for outcome, run_ids in _outcomes(decided).items():
+        grown = [run_id for run_id in run_ids if run_id in decided.grown]
+        contexts = ", ".join(f'"{run_id}": {decided.runs[run_id].context}' for run_id in grown)
+        stands = {**outcome._asdict(), "ids": int_array(run_ids), "contexts": f"{{{contexts}}}" if grown else None}
+        conn.execute(_QUERIES["store_runs"], values | stands)
     if decided.results:
-        results = list(decided.results.values())
-        columns = _columns(results, ("run_id", "step", "name", "status", "reason"))
-        columns["detail"] = text_array(to_json(result.detail) for result in results)
-        conn.execute(_QUERIES["store_results"], values | columns)
+        columns = zip(*decided.results.values(), strict=True)
+        run_ids, steps, *texts, details = columns
+        results = {"run_id": int_array(run_ids), "step": int_array(steps), "detail": text_array(map(to_json, details))}
+        results |= dict(zip(("name", "status", "reason"), map(text_array, texts), strict=True))
+        conn.execute(_QUERIES["store_results"], values | results)
     if decided.timers:
-        timers = {"run_id": list(decided.timers), "due_at": list(decided.timers.values())}
+        timers = {"run_id": int_array(decided.timers), "due_at": time_array(decided.timers.values())}
         conn.execute(_QUERIES["store_timers"], values | timers)
     if decided.errors:
         failures = {"run_id": list(decided.errors), "error": list(decided.errors.values())}
         conn.execute(_QUERIES["store_failures"], values | failures)
 
 
-def _columns(things: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: [getattr(thing, name) for thing in things] for name in names}
+class _Outcome(NamedTuple):
+    """Where some runs stand."""
+
+    state: str
+    reason: str | None
+    step: int
+    step_at: datetime | None
+    """None: as it was."""
+
+
+def _outcomes(decided: Decisions) -> dict[_Outcome, list[int]]:
+    """Return the runs that changed by what became of them: mostly they all came to the same."""
+    found: dict[_Outcome, list[int]] = {}
+    for run_id in sorted(decided.touched):
+        run = decided.runs[run_id]
+        moved = decided.now if run.step_at == decided.now else None
+        found.setdefault(_Outcome(run.state, run.reason, run.step, moved), []).append(run_id)
+    return found
 
 
 def chunks(ids: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runtime.delivery.message import Send
+from runtime.delivery.message import People, Send
 from runtime.engine.names import names_of
 from runtime.engine.questions import Questions, Rows
 from runtime.engine.runs import IF, Decisions, Run
@@ -155,16 +155,19 @@ class Steps:
                 self._decided.sends.append(send)
             self._go_on(run)
 
-    def _people(self, step: CompiledStep, to: Statement, runs: Sequence[Run]) -> dict[int, Rows]:
-        """Return whom runs are to tell. One with very many people is put off, and so is one that comes after enough."""
-        together = len(runs) > 1
-        found, over = self.ask.rows_up_to(to, runs, step.name, cap=ROW_CAP if together else MOST_PEOPLE)
-        for run_id, error in over.items():
+    def _people(self, step: CompiledStep, to: Statement, runs: Sequence[Run]) -> dict[int, People]:
+        """Return whom runs are to tell. One with very many people is put off, and so is one that comes after enough.
+
+        The very many people of a run that stands alone are read when their messages are made, slice by slice.
+        """
+        rows, over = self.ask.rows_up_to(to, runs, step.name, cap=ROW_CAP)
+        found: dict[int, People] = {**rows}
+        for run_id in over:
             run = self._decided.runs[run_id]
-            if together:
+            if len(runs) > 1:
                 self._decided.put_off([run])
             else:
-                self._decided.fail(run, step.name, str(error))
+                found |= self.ask.stream(to, run, step.name, cap=MOST_PEOPLE)
         so_far = sum(len(send.people) for send in self._decided.sends)
         left: list[Run] = []
         for run in _answered(runs, found):
@@ -174,7 +177,7 @@ class Steps:
                 so_far += len(found[run.id])
         if left:
             self._decided.put_off(left)
-        return {run_id: rows for run_id, rows in found.items() if run_id in self._decided.open}
+        return {run_id: people for run_id, people in found.items() if run_id in self._decided.open}
 
     def _live(self, step: CompiledStep, spec: SendStep, runs: Sequence[Run]) -> dict[int, Rows]:
         """Return the rows as they are now, where the texts print them."""

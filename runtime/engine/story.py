@@ -9,12 +9,14 @@ _ENDED = {
     "condition_false": "ended: the workflow's `if` did not hold, so nobody was told",
     "while_false": "ended: `while` no longer held",
     "gone": "ended: the row was gone",
+    "discarded": "was discarded when what had been waiting was resumed, so nobody was told",
 }
 _REASONS = {
     "condition_false": "its `if` did not hold",
     "while_false": "`while` no longer held",
     "gone": "the row was gone",
     "nobody": "`to` returned nobody",
+    "discarded": "it was discarded",
 }
 _OPS = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 
@@ -35,6 +37,8 @@ class StepStory:
         if self.reason:
             because = ", because" if self.reason in _REASONS else ":"
             said += f"{because} {reason_in_words(self.reason)}"
+        if self.reason == "discarded" and self.detail.get("by"):
+            said += f" by {self.detail['by']}{f' ({why})' if (why := self.detail.get('why')) else ''}"
         if self.status in ("waiting", "done") and self.detail.get("until"):
             waited = ", until" if self.status == "waiting" else ", after waiting until"
             said += f"{waited} {instant(datetime.fromisoformat(self.detail['until']).astimezone(UTC))}"
@@ -103,6 +107,8 @@ class RunStory:
     stands_at: str
     """The step that a run which is under way does next, or waits in."""
     paused: bool
+    pause: str = ""
+    """The pause in which it rests, in a sentence."""
     steps: tuple[StepStory, ...] = ()
     messages: tuple[MessageStory, ...] = ()
     """Those that were asked about; of very many the first."""
@@ -145,7 +151,7 @@ class RunStory:
                 return f"{run} is complete{at}."
         step = f" in step {self.stands_at}" if self.stands_at else ""
         if self.paused:
-            return f"{run} rests{step}: the workflow is paused."
+            return f"{run} rests{step}: {self.pause or 'the workflow is paused.'}"
         return (
             f"{run} waits{step} until {instant(self.waits_until)}."
             if self.waits_until

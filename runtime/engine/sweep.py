@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 from runtime.engine.engine import Engine, enter
-from runtime.ledger.work import nudge
+from runtime.ledger.work import longest_owed, nudge
 
 PATIENCE = timedelta(seconds=10)
 """How long a nudge may wait for a worker before it is repeated; by the machine's clock."""
+_A_BIT = timedelta(microseconds=1)
 
 
 def due_work(engine: Engine, *, limit: int = 500) -> list[int]:
@@ -14,6 +15,13 @@ def due_work(engine: Engine, *, limit: int = 500) -> list[int]:
 
     Work whose lease ran out is among it. Nothing is due while the project is held.
     """
-    with engine.ledger.transaction() as conn:
+    with engine.ledger.pipelined() as conn:
         moment = enter(engine, conn)
-        return nudge(conn, moment.project.id, now=moment.now, limit=limit, patience=PATIENCE) if moment else []
+        if moment is None:
+            return []
+        project_id, now = moment.project.id, moment.now
+        floor = engine.memory.floor("work", now)
+        if floor is None:
+            oldest = longest_owed(conn, project_id, now=now)
+            engine.memory.set_floor("work", now, nothing_before=oldest - _A_BIT if oldest else now)
+        return nudge(conn, project_id, now=now, limit=limit, patience=PATIENCE, floor=floor)

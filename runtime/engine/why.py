@@ -1,7 +1,7 @@
 """Why did, or didn't, somebody get a message: the recorded chain from a change to its delivery, and where it ended."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +9,15 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from runtime.engine.answer import Counts, Explanation, Failure
+from runtime.engine.forget import erased_at
+from runtime.engine.retention import has_removed, keep_times, too_old
 from runtime.engine.story import MessageStory, RunStory, StepStory, instant
 from runtime.engine.trial import RowKey, ask_as_it_is_now, row_key
 from runtime.errors import NotFound
 from runtime.ledger.database import Ledger
 from runtime.ledger.project import clock_for, load_project
 from runtime.ledger.queries import load_queries
+from runtime.publishing.pausing import list_pauses
 from runtime.publishing.versions import Version, live_versions
 from runtime.source.reader import Source
 from runtime.spec.nearest import did_you_mean
@@ -85,6 +88,7 @@ class _Desk:
         if workflow is not None and workflow not in names and not self._rows("is_workflow"):
             raise NotFound(f"No workflow is called {workflow!r}. {did_you_mean(workflow, names)}")
         self._live = [version for version in live if workflow in (None, version.name)]
+        self._pauses = {pause.workflow: pause.line() for pause in list_pauses(conn, asked["project_id"])}
 
     @property
     def watching(self) -> list[Version]:
@@ -96,7 +100,7 @@ class _Desk:
         runs = self._stories(self._run_ids())
         if self._asked["message_id"] is not None or self._asked["run_id"] is not None:
             if not runs:
-                raise NotFound(f"There is no {question}.")
+                raise NotFound(self._not_there(question))
             return Explanation(question, runs=runs)
         failures = tuple(Failure(**row) for row in self._rows("failures"))
         return Explanation(question, runs=runs, failures=failures, counts=self._counts(runs), notes=self._notes())
@@ -120,6 +124,7 @@ class _Desk:
         return tuple(
             RunStory(
                 **_with_item_key(runs[run_id]),
+                pause=self._pauses.get("") or self._pauses.get(runs[run_id]["workflow"], ""),
                 steps=tuple(_step(row) for row in steps[run_id]),
                 messages=tuple(_message(row) for row in messages[run_id]),
                 tally={row["status"]: row["messages"] for row in tallies[run_id]},
@@ -140,14 +145,36 @@ class _Desk:
         return tuple(_count(known[row["version_id"]], row) for row in rows)
 
     def _notes(self) -> tuple[str, ...]:
-        notes = []
+        notes = [line for name, line in self._pauses.items() if not name or name == self._asked["workflow"]]
         if self._asked["key"] is not None and not self.watching:
             notes.append(f"No live workflow watches {self._asked['relation']}.")
         for row in self._rows("suppressions") if self._asked["address"] else []:
             topic = f" for the topic {row['topic']!r}" if row["topic"] else ""
             notes.append(f"{self._asked['address']} is on the suppression list{topic}: {row['reason']}.")
+        notes += self._past()
         notes += [_skipped(row) for row in self._rows("skipped_slots")] if self._asked["key"] is None else []
         return tuple(notes)
+
+    def _past(self) -> Iterator[str]:
+        """Say what can't be known any more of the address or the row that is asked about."""
+        project_id, address = self._asked["project_id"], self._asked["address"]
+        if address and (at := erased_at(self._conn, project_id, address)):
+            yield f"What was known of {address} was erased on request at {instant(at)}."
+        if (address or self._asked["key"] is not None) and has_removed(self._conn, project_id):
+            days = keep_times(self._conn, project_id).messages.days
+            yield f"What is older than {days} days is not kept, and not in this answer."
+
+    def _not_there(self, question: str) -> str:
+        """Say that something is unknown, or that it was here and is not kept any more."""
+        project_id = self._asked["project_id"]
+        gone = [
+            self._asked[f"{kind}_id"] is not None and too_old(self._conn, project_id, kind, self._asked[f"{kind}_id"])
+            for kind in ("message", "run")
+        ]
+        if not any(gone):
+            return f"There is no {question}."
+        days = keep_times(self._conn, project_id).messages.days
+        return f"The {question} is older than the {days} days for which such are kept, and was removed."
 
     def _ids(self, query: str) -> list[int]:
         return [next(iter(row.values())) for row in self._rows(query)]

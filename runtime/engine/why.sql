@@ -48,11 +48,13 @@ LIMIT %(limit)s
 SELECT r.id, w.name AS workflow, v.number AS version, r.state, coalesce(r.reason, '') AS reason, r.at,
        coalesce(h.relation, '') AS relation, e.id AS event_id,
        CASE e.op WHEN 'i' THEN 'insert' WHEN 'u' THEN 'update' WHEN 'd' THEN 'delete' ELSE '' END AS op, e.key, r.slot, r.item,
-       v.spec->'trigger'->'key' AS item_key, r.finished_at, t.due_at AS waits_until, w.paused_at IS NOT NULL AS paused,
+       v.spec->'trigger'->'key' AS item_key, r.finished_at, t.due_at AS waits_until,
+       coalesce(w.paused_at, p.paused_at) IS NOT NULL AS paused,
        CASE WHEN r.finished_at IS NULL AND r.step >= 0 THEN v.compiled->'steps'->r.step->>'name' ELSE '' END AS stands_at
 FROM tidings.run r
 JOIN tidings.workflow_version v ON v.project_id = r.project_id AND v.id = r.version_id
 JOIN tidings.workflow w ON w.project_id = v.project_id AND w.id = v.workflow_id
+JOIN tidings.project p ON p.id = r.project_id
 LEFT JOIN tidings.event e ON e.project_id = r.project_id AND e.id = r.event_id
 LEFT JOIN tidings.hook h ON h.project_id = e.project_id AND h.id = e.hook_id
 LEFT JOIN tidings.run_timer t ON t.project_id = r.project_id AND t.run_id = r.id

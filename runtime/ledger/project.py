@@ -1,11 +1,11 @@
 """The project: one source database with its settings, and the binding that keeps a copied database from sending."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, LiteralString, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.rows import class_row, dict_row
 
 from runtime.clock import Clock, ShiftedClock, SystemClock
@@ -13,6 +13,7 @@ from runtime.errors import NotAllowed, NotFound
 from runtime.ledger.queries import load_queries
 
 _QUERIES = load_queries("runtime.ledger")
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,41 @@ class Project:
     held_reason: str | None
     """Set while everything is held until a person decides."""
     live_generation: int
-    """Grows with each publish, unpublish and pause: what is live must be read again."""
+    """Grows with each publish and unpublish: what is live must be read again."""
     system_identifier: str
     database_name: str
+    read_at: datetime
+    """By the database's clock, which is the same for every process, wherever it runs."""
 
 
 def load_project(conn: Connection[Any], project_id: int) -> Project:
     """Return the project, or raise NotFound."""
-    with conn.cursor(row_factory=class_row(Project)) as cursor:
-        project = cursor.execute(_QUERIES["load_project"], {"project_id": project_id}).fetchone()
-    if project is None:
-        raise NotFound(f"The ledger has no project {project_id}. Run `tidings init` again; it repairs what is missing.")
-    return project
+    cursor = conn.cursor(row_factory=class_row(Project))
+    return _only(cursor.execute(_QUERIES["load_project"], {"project_id": project_id}), project_id)
+
+
+def ask_project(conn: Connection[Any], project_id: int, *, with_settings: LiteralString = "") -> "Asked":
+    """Ask for the project and its binding; in a pipeline nothing waits for it until the answer is read.
+
+    `with_settings`: calls of set_config that are made in the same breath.
+    """
+    also = f", {with_settings}" if with_settings else ""
+    query = f"SELECT *{also} FROM ({_QUERIES['load_project']}) p, ({_QUERIES['read_binding']}) b"
+    return Asked(project_id, conn.cursor(row_factory=dict_row).execute(query, {"project_id": project_id}))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question for the project that was sent."""
+
+    _project_id: int
+    _cursor: Cursor[dict[str, Any]]
+
+    def answer(self, environment: str) -> tuple[Project, str | None]:
+        """Return what `load_project` and `check_binding` return, and raise as they do."""
+        found = _only(self._cursor, self._project_id)
+        project = Project(**{field.name: found[field.name] for field in fields(Project)})
+        return project, _why_hold(project, found, environment)
 
 
 def clock_for(project: Project) -> Clock:
@@ -61,11 +85,19 @@ def advance_clock(conn: Connection[Any], project_id: int, by: timedelta) -> None
 
 def check_binding(conn: Connection[Any], project: Project, environment: str) -> str | None:
     """Return why everything must be held: this state was made for another cluster, database, copy or environment."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(_QUERIES["read_binding"], {"project_id": project.id}).fetchone()
+    cursor = conn.cursor(row_factory=dict_row).execute(_QUERIES["read_binding"], {"project_id": project.id})
+    return _why_hold(project, _only(cursor, project.id), environment)
+
+
+def _only(cursor: Cursor[Row], project_id: int) -> Row:
+    found = cursor.fetchone()
     if found is None:
-        raise NotFound(f"The ledger has no project {project.id}. Run `tidings init` again; it repairs what is missing.")
-    reason = _difference(found)
+        raise NotFound(f"The ledger has no project {project_id}. Run `tidings init` again; it repairs what is missing.")
+    return found
+
+
+def _why_hold(project: Project, binding: Mapping[str, Any], environment: str) -> str | None:
+    reason = _difference(binding)
     if reason is None and project.environment != environment:
         reason = (
             f"It was set up as {project.environment!r} and this process runs as {environment!r} (TIDINGS_ENVIRONMENT)."

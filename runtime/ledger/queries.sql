@@ -1,6 +1,7 @@
 -- name: load_project
 -- The project's row; everything a process must know before it acts.
-SELECT id, name, environment, mode, zone, clock_shift, held_reason, live_generation, system_identifier, database_name
+SELECT id, name, environment, mode, zone, clock_shift, held_reason, live_generation, system_identifier, database_name,
+       clock_timestamp() AS read_at
 FROM tidings.project
 WHERE id = %(project_id)s
 

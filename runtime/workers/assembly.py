@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from runtime.delivery.providers import build_delivery
 from runtime.engine.engine import Engine
-from runtime.ledger.database import Ledger
+from runtime.ledger.database import BY_KEY, Ledger
 from runtime.settings import Settings
 from runtime.source.reader import Source
 
@@ -15,8 +15,8 @@ from runtime.source.reader import Source
 def open_engine(settings: Settings, *, connections: int = 8) -> Iterator[Engine]:
     """Yield an engine on the project's database and close its connections, also those to providers, at the end."""
     with (
-        Ledger(settings.ledger_url, settings.project_id, max_size=connections) as ledger,
-        Source(settings.reader_url, max_size=connections) as source,
+        Ledger(settings.ledger_url, settings.project_id, min_size=1, max_size=connections, settings=BY_KEY) as ledger,
+        Source(settings.reader_url, min_size=1, max_size=connections) as source,
         closing(build_delivery(settings)) as delivery,
     ):
         yield Engine(

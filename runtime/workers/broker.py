@@ -7,16 +7,12 @@ what is due, and whoever leases the row first does it. So Dramatiq's own retries
 import logging
 
 from dramatiq import Broker, Message
-from dramatiq.brokers.rabbitmq import RabbitmqBroker
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import BrokerError
-from dramatiq_postgres import PostgresBroker
 from psycopg import Error as PostgresError
 from psycopg_pool import PoolTimeout
 
-from runtime.ledger.database import LEDGER_SETTINGS
-from runtime.postgres.address import parse_url, with_options
 from runtime.settings import Settings
+from runtime.workers.postgres_broker import NudgeBroker, send_together
 
 QUEUE = "tidings"
 ACTOR = "perform"
@@ -28,17 +24,15 @@ def make_broker(settings: Settings) -> Broker:
     url = settings.broker_url
     broker: Broker
     if url.startswith("amqp"):
+        from dramatiq.brokers.rabbitmq import RabbitmqBroker  # noqa: PLC0415  # 60 ms that hardly anybody needs
+
         broker = RabbitmqBroker(url=url, middleware=[])
     elif url.startswith("redis"):
+        from dramatiq.brokers.redis import RedisBroker  # noqa: PLC0415  # the same
+
         broker = RedisBroker(url=url, middleware=[], namespace=f"tidings-{settings.project}")  # type: ignore[no-untyped-call]  # untyped there
     else:
-        broker = PostgresBroker(
-            url=parse_url(with_options(settings.ledger_url, application_name="tidings", **LEDGER_SETTINGS)),
-            schema="tidings",
-            prefix="dramatiq_",
-            results=False,
-            middleware=[],
-        )
+        broker = NudgeBroker(settings.ledger_url)
     broker.declare_queue(QUEUE)
     return broker
 
@@ -48,13 +42,26 @@ class Nudger:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._out_of_reach = _out_of_reach(broker)
 
     def nudge(self, work_ids: list[int]) -> None:
         """Send one message for each piece of work."""
-        for sent, work_id in enumerate(work_ids):
-            message: Message[None] = Message(queue_name=QUEUE, actor_name=ACTOR, args=(work_id,), kwargs={}, options={})
-            try:
-                self._broker.enqueue(message)
-            except (BrokerError, PostgresError, PoolTimeout, OSError) as error:
-                _log.warning("nudges.lost count=%d reason=%s", len(work_ids) - sent, error)
-                return
+        if not work_ids:
+            return
+        messages: list[Message[None]] = [
+            Message(queue_name=QUEUE, actor_name=ACTOR, args=(work_id,), kwargs={}, options={}) for work_id in work_ids
+        ]
+        try:
+            send_together(self._broker, messages)
+        except self._out_of_reach as error:
+            _log.warning("nudges.lost count=%d reason=%s", len(messages), error)
+
+
+def _out_of_reach(broker: Broker) -> tuple[type[Exception], ...]:
+    """Return what sending raises when the broker can't be reached; Redis' errors come through as they are."""
+    errors = (BrokerError, PostgresError, PoolTimeout, OSError)
+    if type(broker).__module__ != "dramatiq.brokers.redis":
+        return errors
+    from redis import RedisError  # noqa: PLC0415  # loaded already, with its broker
+
+    return (*errors, RedisError)

@@ -1,5 +1,6 @@
 """A worker process: Dramatiq threads that perform work. Killing one at any moment loses nothing."""
 
+import gc
 import logging
 import threading
 
@@ -13,6 +14,7 @@ from runtime.errors import TidingsError
 from runtime.settings import Settings
 from runtime.workers.assembly import open_engine
 from runtime.workers.broker import ACTOR, QUEUE, Nudger, make_broker
+from runtime.workers.watching import watching
 
 _STOP_MILLISECONDS = 20_000
 _LOOK_MILLISECONDS = 1_000
@@ -23,10 +25,11 @@ _log = logging.getLogger(__name__)
 def run_worker(settings: Settings, stop: threading.Event) -> None:
     """Work until `stop` is set; what is being performed then is finished first."""
     broker = make_broker(settings)
-    with open_engine(settings, connections=settings.worker_threads + 1) as engine:
+    with open_engine(settings, connections=settings.worker_threads + 1) as engine, watching(engine, settings):
         declare_actor(broker, engine)
         threads = settings.worker_threads
         worker = Worker(broker, queues={QUEUE}, worker_threads=threads, worker_timeout=_LOOK_MILLISECONDS)
+        gc.freeze()  # what was imported stays: looking through it again and again is a tenth of a large send
         worker.start()
         try:
             stop.wait()
@@ -54,7 +57,7 @@ def perform_chain(engine: Engine, work_id: int, nudger: Nudger) -> None:
         current, *others = following
         nudger.nudge(others)
         try:
-            following = perform(engine, current)
+            following = perform(engine, current, nudge=nudger.nudge)
         except (PostgresError, PoolTimeout, TidingsError) as error:
             _log.warning("work.interrupted work=%d reason=%s", current, error)
             return

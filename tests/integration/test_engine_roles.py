@@ -1,12 +1,18 @@
 """The engine with the rights that set-up gives it, and no others: three roles, none of them a superuser."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from runtime.capture.acknowledge import unseen_misses
 from runtime.clock import VirtualClock
+from runtime.console.figures import read_figures, read_totals
+from runtime.engine.forget import erase, find_address
+from runtime.engine.retention import prune
+from runtime.engine.upkeep import Upkeep
 from runtime.engine.why import explain
 from runtime.ledger.database import Ledger
 from runtime.postgres.server import PostgresServer
@@ -16,6 +22,12 @@ from runtime.source.reader import Source
 from tests.engine_runs import Shop, engine_on
 from tests.fresh_database import fresh_database
 from tests.publishing import SEND, spec
+
+TELL = {
+    **SEND,
+    "to": "SELECT c.email FROM shop.customers c WHERE c.id = new.id",
+    "texts": [{"subject": "x", "body": "y"}],
+}
 
 
 @pytest.fixture
@@ -61,3 +73,20 @@ def test_a_change_and_a_slot_reach_the_inbox_with_the_rights_of_the_three_roles(
     told = explain(shop.engine.ledger, shop.engine.source, row=("shop.customers", "3")).lines()
     assert "Run 3 ended: the workflow's `if` did not hold, so nobody was told at 2026-06-01 12:00:00 UTC." in told
     assert explain(shop.engine.ledger, shop.engine.source, row=("shop.orders", "1")).lines()
+
+
+def test_health_upkeep_and_erasure_need_no_more_rights(shop: Shop) -> None:
+    shop.publish(spec("upgraded", trigger={"change": "shop.customers", "becomes": "plan = 'pro'"}, steps=[TELL]))
+    shop.write("UPDATE shop.customers SET plan = 'pro'")
+    ledger = shop.engine.ledger
+    upkeep = Upkeep(shop.engine)
+    while upkeep.turn():
+        pass
+    with ledger.transaction() as conn:
+        assert read_figures(conn, 1).runs == {"completed": 3}
+        assert {total.fact: total.number for total in read_totals(conn, 1)}["sent"] == 3
+        assert unseen_misses(conn, 1) == []
+    erased = erase(ledger, find_address(ledger, "2@x.test"), by="ana", now=shop.clock.now())
+    assert (erased["message"], erased["inbox"]) == (1, 1)
+    shop.clock.advance_to(shop.clock.now() + timedelta(days=400))
+    assert prune(ledger, now=shop.clock.now(), rest=timedelta())["drop_runs"] == 3

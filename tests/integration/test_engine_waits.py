@@ -1,5 +1,6 @@
 """Waits: how long, until when, and that only the clock of the project ends them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,13 @@ SHIPPED_AT = "(SELECT o.shipped_at FROM shop.orders o WHERE o.id = new.id)"
 @pytest.fixture
 def shop(app: Connection[Any], ledger: Ledger, source: Source, database: str, clock: VirtualClock) -> Shop:
     return Shop.furnished(app, ledger, source, database, clock)
+
+
+class AsRecorded(VirtualClock):
+    """Stands still, and lets changes have happened before, when the outbox says so."""
+
+    def stamp(self, wall: datetime) -> datetime:
+        return min(wall, self.at)
 
 
 def ship(shop: Shop, at: str | None = None, order: int = 1) -> None:
@@ -68,12 +76,37 @@ def test_durations_count_from_the_change_and_then_from_the_step_before(shop: Sho
 
 def test_a_wait_that_is_over_already_does_not_hold_up(shop: Shop) -> None:
     waits(shop, duration="1 hour")
+    shop.app.execute("UPDATE shop.orders SET status = 'shipped' WHERE id IN (1, 2)")
+    shop.app.execute(
+        "UPDATE tidings.outbox SET captured_at = CASE key->>'id' WHEN '1' THEN '2026-06-01 09:00Z'::timestamptz"
+        " ELSE '2026-06-01 11:30Z' END"
+    )
+    engine = replace(shop.engine, clock=AsRecorded())
+    drain(engine)
+    assert shop.arrivals() == [NOON]
+    assert details(shop) == [
+        ("done", {"until": "2026-06-01T10:00:00+00:00", "waited": False}),
+        ("waiting", {"until": "2026-06-01T12:30:00+00:00"}),
+    ]
+
+
+def test_a_run_that_begins_with_a_wait_waits_with_its_claim_and_nobody_works_for_it(shop: Shop) -> None:
+    waits(shop, duration="1 hour")
+    shop.app.execute("UPDATE shop.orders SET status = 'shipped'")
+    claimed = claim(shop.engine)
+    assert (claimed.runs, claimed.work) == (3, [])
+    assert shop.runs() == [("waiting", None)] * 3
+    assert details(shop) == [("waiting", {"until": "2026-06-01T13:00:00+00:00"})] * 3
+    shop.pass_time(hours=1)
+    assert shop.arrivals() == [NOON + timedelta(hours=1)] * 3
+
+
+def test_a_run_of_a_paused_workflow_does_not_wait_before_the_pause_is_over(shop: Shop) -> None:
+    waits(shop, duration="1 hour")
+    shop.app.execute("UPDATE tidings.workflow SET paused_at = '2026-06-01 12:00Z'")
     shop.app.execute("UPDATE shop.orders SET status = 'shipped' WHERE id = 1")
-    claim(shop.engine)
-    shop.clock.advance_to(NOON + timedelta(hours=3))
-    drain(shop.engine)
-    assert shop.arrivals() == [NOON + timedelta(hours=3)]
-    assert details(shop) == [("done", {"until": "2026-06-01T13:00:00+00:00", "waited": False})]
+    assert len(claim(shop.engine).work) == 1
+    assert shop.runs() == [("active", None)]
 
 
 def test_months_are_the_calendars_in_the_projects_zone(shop: Shop) -> None:
@@ -130,6 +163,17 @@ def test_timers_that_are_due_together_are_released_as_sets(shop: Shop) -> None:
     assert tick(shop.engine) == []
     drain(shop.engine)
     assert shop.runs() == [("completed", None)] * 1503
+
+
+def test_a_timer_that_comes_up_late_below_what_was_released_is_found_within_a_minute(shop: Shop) -> None:
+    waits(shop, duration="1 hour")
+    ship(shop)
+    shop.pass_time(hours=2)
+    ship(shop, order=2)
+    shop.app.execute("UPDATE tidings.run_timer SET due_at = due_at - interval '2 hours'")
+    assert tick(shop.engine) == [], "nobody looks so far back each time"
+    shop.engine.memory.switch_on("timers", 0)
+    assert len(tick(shop.engine)) == 1
 
 
 def test_a_timer_that_is_never_ticked_is_not_lost_and_never_early(shop: Shop) -> None:

@@ -132,7 +132,7 @@ def test_a_project_that_is_held_and_a_workflow_that_is_paused(shop: Shop) -> Non
     shop.publish(spec())
     shop.app.execute("UPDATE tidings.workflow SET paused_at = now()")
     shop.write(SHIP.format(1))
-    assert "Run 1 rests in step tell: the workflow is paused." in told(shop, address="1@x.test")
+    assert "Run 1 rests in step tell: shipped is paused since" in told(shop, address="1@x.test")
     shop.app.execute("UPDATE tidings.project SET held_reason = 'It was restored from a dump.'")
     assert told(shop, address="1@x.test").startswith("Everything is held: It was restored from a dump.")
 

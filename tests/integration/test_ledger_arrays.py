@@ -31,6 +31,8 @@ def test_texts_come_back_as_they_were(app: Connection[Any]) -> None:
     pairs = ["".join(map(str, (a, b))) for a in TEXTS for b in TEXTS]
     assert app.execute("SELECT %s::text[]", (text_array(pairs),)).fetchone() == (pairs,)
     assert app.execute("SELECT %s::text[]", (text_array([]),)).fetchone() == ([],)
+    for text in TEXTS:
+        assert app.execute("SELECT %s::text[]", (text_array([text, "x"]),)).fetchone() == ([text, "x"],)
 
 
 def test_json_texts_become_values(app: Connection[Any]) -> None:

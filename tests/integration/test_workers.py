@@ -1,6 +1,8 @@
 """The processes' own rules: one leads at a time, and a broker that is away stops nobody."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
@@ -27,3 +29,11 @@ def test_nudges_to_a_broker_that_is_away_are_logged_and_nothing_fails(caplog: py
         Nudger(broker).nudge([1, 2, 3])
     assert "nudges.lost count=3" in caplog.text
     broker.close()
+
+
+@pytest.mark.parametrize("module", ["worker", "dispatcher"])
+def test_a_process_loads_no_library_of_a_broker_or_provider_that_it_was_not_given(module: str) -> None:
+    heavy = {"pika", "redis", "resend", "slack_sdk", "requests", "httpx", "mcp", "anthropic", "langgraph", "starlette"}
+    code = f"import sys, runtime.workers.{module}; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
