@@ -25,7 +25,7 @@ def publish(workflow: str) -> None:
         if prepared.live:
             say(f"Exactly this is live already: {name}.")
         elif not prepared.missing:
-            show_published(name, publish_prepared(project, prepared))
+            show_published(project, name, publish_prepared(project, prepared))
         elif prepared.open and interactive():
             if not ask_and_publish(project, prepared):
                 raise SystemExit(1)

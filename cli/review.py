@@ -12,6 +12,7 @@ from cli.project import OpenProject
 from cli.terminal import say
 from runtime.ledger.project import load_project
 from runtime.publishing.approvals import Prepared, decide
+from runtime.publishing.pausing import list_pauses
 from runtime.publishing.publish import Published, publish
 from runtime.publishing.reach import list_contacts
 from runtime.publishing.reports import StoredReport, load_report
@@ -72,7 +73,7 @@ def ask_and_publish(project: OpenProject, prepared: Prepared) -> bool:
         return False
     if prepared.missing and prepared.approval_id is not None:
         decide(project.ledger, prepared.approval_id, approve=True, by=person_name(), via="terminal")
-    show_published(prepared.name, publish_prepared(project, prepared))
+    show_published(project, prepared.name, publish_prepared(project, prepared))
     return True
 
 
@@ -82,10 +83,14 @@ def publish_prepared(project: OpenProject, prepared: Prepared) -> Published:
     return publish(project.ledger, project.source, url, prepared.name, digest=prepared.digest)
 
 
-def show_published(name: str, published: Published) -> None:
-    """Print what is live now."""
+def show_published(project: OpenProject, name: str, published: Published) -> None:
+    """Print what is live now, and what it waits for."""
     say(f"{name} is live: version {published.number}.", colour="green")
-    say(f"It acts from now on. `tidings unpublish {name}` ends it.")
+    with project.ledger.transaction() as conn:
+        pauses = [pause for pause in list_pauses(conn, project.ledger.project_id) if pause.workflow in {"", name}]
+    for pause in pauses:
+        say(visible(pause.line()), colour="yellow")
+    say(f"It acts {'once that is over' if pauses else 'from now on'}. `tidings unpublish {name}` ends it.")
 
 
 def _changes(found: StoredWorkflow) -> Iterator[str]:

@@ -6,8 +6,13 @@ import click
 
 from cli.project import connect_ledger
 from cli.terminal import say, say_json
+from runtime.console.concerns import concerns
+from runtime.console.figures import Figures, read_figures
 from runtime.settings import load_settings
 from runtime.setup.status import Status, read_status
+from runtime.visible import visible
+
+_SAID = {"held", "paused", "braked"}
 
 
 @click.command()
@@ -17,10 +22,22 @@ def status(*, as_json: bool) -> None:
     settings = load_settings()
     with connect_ledger(settings) as conn:
         found = read_status(conn, settings.project_id)
+        with conn.transaction():
+            figures = read_figures(conn, settings.project_id)
     if as_json:
-        say_json(asdict(found))
+        say_json({**asdict(found), "health": {"concerns": [asdict(c) for c in concerns(figures)], **asdict(figures)}})
     else:
         _show(found)
+        _show_health(figures)
+
+
+def _show_health(figures: Figures) -> None:
+    """Print what the health page says, but for what stands above already."""
+    found = [concern for concern in concerns(figures) if concern.code not in _SAID]
+    say(f"Health        {'green' if not found else 'red' if found[0].level == 'red' else 'something to know'}")
+    for concern in found:
+        say(f"  {visible(concern.what)}", colour=concern.level)
+        say(f"    {concern.next}", dim=True)
 
 
 def _show(found: Status) -> None:
@@ -28,6 +45,8 @@ def _show(found: Status) -> None:
     say(f"Project {found.name}, {found.environment}: {mode}")
     if found.held_reason:
         say(f"Held: {found.held_reason}", colour="red")
+    for pause in found.pauses:
+        say(visible(pause.line()), colour="red" if pause.kind == "burst" else "yellow")
     if found.clock_shift:
         say(f"The clock is {found.clock_shift} ahead.", colour="yellow")
     say(f"Workflows     {found.live} live, {found.paused} paused, {found.drafts} draft(s)")

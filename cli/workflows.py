@@ -26,6 +26,8 @@ def workflows(*, as_json: bool) -> None:
     for line in lines:
         say(f"{line.name}  {_state(line)}", colour=_COLOURS[line.state])
         say(f"    {visible(' '.join(line.about.split()))}")
+        if line.pause is not None:
+            say(f"    {visible(line.pause.line())}", colour="yellow")
 
 
 def _state(line: WorkflowLine) -> str:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runtime.errors import NotFound, TidingsError
 
+Number = TypeVar("Number", int, float)
 PROJECT_FILE = "project.json"
 SECRETS_FILE = "secrets.env"
 LOCK_FILE = "up.lock"
@@ -46,6 +47,8 @@ class Settings:
     console_token: str = field(repr=False)
     resend_api_key: str = field(default="", repr=False)
     resend_api_url: str = "https://api.resend.com"
+    resend_rate: float = 5.0
+    """TIDINGS_RESEND_RATE: requests a second, by all processes together; 0: as many as there are."""
     smtp_url: str = field(default="", repr=False)
     slack_token: str = field(default="", repr=False)
     slack_api_url: str = "https://slack.com/api/"
@@ -59,6 +62,7 @@ class Settings:
     lease_seconds: float = 60.0
     worker_processes: int = 2
     worker_threads: int = 8
+    alert_contact: str = ""
 
 
 def load_settings(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -180,21 +184,14 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return parse
 
 
-def _between(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        number = int(value)
-        if not low <= number <= high:
+def _between(low: Number, high: Number) -> Callable[[str], Number]:
+    def parse(value: str) -> Number:
+        number = type(low)(value)
+        if not low <= number <= high:  # also refuses nan
             raise ValueError(value)
         return number
 
     return parse
-
-
-def _seconds(value: str) -> float:
-    number = float(value)
-    if not 1 <= number <= 3600:  # noqa: PLR2004  # also refuses nan
-        raise ValueError(value)
-    return number
 
 
 _ANY = _matching(r"\S+")
@@ -236,6 +233,9 @@ VARIABLES: dict[str, Variable] = {
     ),
     "resend_api_key": Variable("RESEND_API_KEY", _ANY, _A_KEY, "sends e-mail through Resend", secret=True),
     "resend_api_url": Variable("RESEND_API_URL", _HTTP, _A_WEB, "another address for Resend's interface"),
+    "resend_rate": Variable(
+        "TIDINGS_RESEND_RATE", _between(0.0, 1000.0), "a number from 0 to 1000", "requests a second"
+    ),
     "smtp_url": Variable(
         "TIDINGS_SMTP_URL",
         _matching(r"smtps?(\+starttls)?://\S+"),
@@ -258,14 +258,13 @@ VARIABLES: dict[str, Variable] = {
     "anthropic_base_url": Variable("ANTHROPIC_BASE_URL", _HTTP, _A_WEB, "another address for Anthropic's interface"),
     "model": Variable("TIDINGS_MODEL", _ANY, "a model's name", "which model the agent uses"),
     "lease_seconds": Variable(
-        "TIDINGS_LEASE_SECONDS", _seconds, "seconds from 1 to 3600", "after which a silent worker's work is taken over"
+        "TIDINGS_LEASE_SECONDS", _between(1.0, 3600.0), "seconds from 1 to 3600", "a worker's lease"
     ),
     "worker_processes": Variable(
         "TIDINGS_WORKER_PROCESSES", _between(1, 64), "a number from 1 to 64", "worker processes"
     ),
-    "worker_threads": Variable(
-        "TIDINGS_WORKER_THREADS", _between(1, 64), "a number from 1 to 64", "threads in each of them"
-    ),
+    "worker_threads": Variable("TIDINGS_WORKER_THREADS", _between(1, 64), "a number from 1 to 64", "threads in each"),
+    "alert_contact": Variable("TIDINGS_ALERT_CONTACT", _ANY, "a contact's name", "who is told of alarms"),
 }
 """Every variable that is read, by the field it fills; TIDINGS_HOME comes on top."""
 

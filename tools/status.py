@@ -13,7 +13,7 @@ from tools.hints import READS
 from tools.language import guide as language_guide
 from tools.services import Services
 from tools.strict import StrictServer
-from tools.untrusted import Marked, Untrusted
+from tools.untrusted import Marked, Untrusted, clean
 
 ORDER = (
     "describe_schema: tables, columns, addresses",
@@ -37,6 +37,7 @@ class StatusAnswer(Answer):
     held: str = Field(default="", description="Why everything is held until a person decides.")
     live: int
     paused: int
+    pauses: tuple[str, ...] = Field(default=(), description="What is paused, by whom and why.")
     drafts: int
     approvals_waiting: int
     runs_open: int
@@ -81,7 +82,7 @@ def add_status(server: StrictServer, services: Services, *, has_drafter: bool) -
 def _answer(status: Status, services: Services, *, held: str, reasons: tuple[str, ...]) -> StatusAnswer:
     return StatusAnswer(
         summary=_summary(status, held),
-        next_step=_next(held, reasons),
+        next_step=_next(held, reasons, paused=bool(status.pauses)),
         project=status.name,
         environment=status.environment,
         mode=status.mode,
@@ -89,6 +90,7 @@ def _answer(status: Status, services: Services, *, held: str, reasons: tuple[str
         held=held,
         live=status.live,
         paused=status.paused,
+        pauses=tuple(clean(pause.line()) for pause in status.pauses),
         drafts=status.drafts,
         approvals_waiting=status.approvals_asked,
         runs_open=status.runs_open,
@@ -104,16 +106,20 @@ def _answer(status: Status, services: Services, *, held: str, reasons: tuple[str
     )
 
 
-def _next(held: str, reasons: tuple[str, ...]) -> str:
+def _next(held: str, reasons: tuple[str, ...], *, paused: bool) -> str:
     if held:
         return "Tell the person why everything is held; only a person can release it (`tidings release`)."
     if reasons:
         return "Tell the person that changes are being missed, and to run `tidings doctor`."
+    if paused:
+        return "Tell the person what is paused; only they can resume it (`tidings resume`). Drafting goes on as ever."
     return "Call describe_schema, then draft. Ask the person about what the request leaves open."
 
 
 def _summary(status: Status, held: str) -> str:
     if held:
         return f"Project {status.name} is held: nothing is sent."
+    if status.pauses and not status.pauses[0].workflow:
+        return f"Project {status.name}: everything is paused; changes are captured and wait."
     sends = "messages are sent for real" if status.mode == "production" else "every message stays in the local inbox"
     return f"Project {status.name}: {status.live} workflow(s) live, {status.drafts} draft(s); {sends}."

@@ -28,6 +28,7 @@ class WorkflowSummary(Part):
     changed: bool = Field(default=False, description="The draft is not what is live.")
     revision: int = Field(description="The draft's.")
     about: str
+    pause: str = Field(default="", description="Why it rests.")
 
 
 class WorkflowList(Answer):
@@ -107,6 +108,7 @@ def _summary(line: WorkflowLine) -> WorkflowSummary:
         changed=line.changed,
         revision=line.revision,
         about=cut(" ".join(clean(line.about).split()), _LONGEST_ABOUT),
+        pause=cut(clean(line.pause.line()), _LONGEST_ABOUT) if line.pause else "",
     )
 
 

@@ -51,7 +51,7 @@ class Access:
         host, is_open = _host(request), request.url.path.startswith(OPEN)
         if host not in (*_LOCAL, self._desk.host) and not (is_open and host and host == self._desk.public_host):
             return bare_page(request, "door.html", status=421, why="host")
-        if is_open:
+        if is_open or self._is_scrape(request):
             return None
         token = request.query_params.get("token")
         if token is not None:
@@ -63,6 +63,10 @@ class Access:
         if request.method not in SAFE and not _is_from_here(request):
             return bare_page(request, "door.html", status=403, why="origin")
         return None
+
+    def _is_scrape(self, request: Request) -> bool:
+        """Return whether it asks for the metrics, and came with their own token."""
+        return request.url.path == "/metrics" and request.method in SAFE and self._desk.scrapes(request)
 
     def _let_in(self, request: Request, token: str) -> Response:
         """Give the browser a cookie instead of the token, and send it to the same page without it."""

@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from runtime.console import failures, health, inbox, reports, runs, unsubscribing, workflows
+from runtime.console import failures, health, inbox, metrics, reports, runs, stopping, unsubscribing, workflows
 from runtime.console.access import Access, with_policy
 from runtime.console.desk import Desk
 from runtime.errors import TidingsError
@@ -31,13 +31,17 @@ def build_console(desk: Desk) -> ASGIApp:
             Route("/workflows/{name}", workflows.workflow),
             Route("/workflows/{name}/preview/{number:int}", workflows.workflow_preview),
             Route("/workflows/{name}/decision", workflows.decision, methods=["POST"]),
+            Route("/pause", stopping.stopping, methods=["GET"]),
+            Route("/pause", stopping.stop_or_go, methods=["POST"]),
             Route("/runs", runs.runs),
             Route("/runs/{run_id:int}", runs.run),
             Route("/why", runs.why),
             Route("/unsubscribe/{token}", unsubscribing.ask, methods=["GET"]),
             Route("/unsubscribe/{token}", unsubscribing.confirm, methods=["POST"]),
             Route("/webhooks/resend", reports.resend_report, methods=["POST"]),
+            Route("/health", health.health),
             Route("/healthz", health.healthz),
+            Route("/metrics", metrics.metrics),
             Mount("/static", StaticFiles(directory=str(resources.files("runtime.console").joinpath("static")))),
         ],
         middleware=[Middleware(Access, desk=desk)],

@@ -38,9 +38,21 @@ class Desk:
         """Return the name under which only the pages for recipients and providers are served; may be empty."""
         return urlsplit(self.public_url).hostname or ""
 
+    def scrapes(self, request: Request) -> bool:
+        """Return whether a request comes from a scraper that was given the metrics' own token."""
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        return kind.lower() == "bearer" and hmac.compare_digest(
+            given.strip().encode(), metrics_token(self.token).encode()
+        )
+
     def opens(self, token: str) -> bool:
         """Return whether a token is the right one, without telling by the time it takes."""
         return hmac.compare_digest(token.encode(), self.token.encode())
+
+
+def metrics_token(token: str) -> str:
+    """Return what a scraper of the metrics presents: made from the console's token, and good for nothing else."""
+    return hmac.new(token.encode(), b"metrics", hashlib.sha256).hexdigest()
 
 
 def desk_of(request: Request) -> Desk:

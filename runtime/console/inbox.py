@@ -16,6 +16,7 @@ from runtime.engine.why import explain
 from runtime.ledger.queries import load_queries
 
 SHOWN = 50
+_ALERT = "Tidings itself told this contact that something is not as it should be, or that it is over."
 _QUERIES = load_queries("runtime.console")
 
 
@@ -39,6 +40,8 @@ def message(request: Request) -> Response:
     """Show one message with its text, its headers and everything that led to it."""
     found = _message(request)
     desk = desk_of(request)
+    if found["is_alert"]:
+        return page(request, "message.html", message=found, chain=[_ALERT], run=None)
     answer = explain(desk.ledger, desk.source, message_id=found["message_id"])
     return page(request, "message.html", message=found, chain=answer.lines(), run=answer.runs[0])
 

@@ -1,7 +1,7 @@
 """The pages' templates, and how they write instants and sentences."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from runtime.console.desk import desk_of
-from runtime.console.standing import read_standing
+from runtime.console.standing import read_standing, spoken_duration
 from runtime.visible import visible
 
 _ENVIRONMENT = Environment(
@@ -51,4 +51,9 @@ def _sentence(text: str) -> Markup:
     return Markup(_INSTANT.sub(r"<time>\g<0></time>", said))  # noqa: S704  # escaped above
 
 
-_ENVIRONMENT.filters |= {"when": _when, "sentence": _sentence, "visible": visible}
+def _spoken_age(age: timedelta | None) -> str:
+    """Return how long ago something was, in its largest unit; nothing where it was never."""
+    return f"{spoken_duration(age.total_seconds()) or '0 seconds'} ago" if age is not None else ""
+
+
+_ENVIRONMENT.filters |= {"when": _when, "sentence": _sentence, "visible": visible, "spoken_age": _spoken_age}

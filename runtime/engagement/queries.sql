@@ -22,7 +22,8 @@ CROSS JOIN LATERAL (
     SELECT m.id FROM tidings.message m
     JOIN tidings.delivery_batch b ON b.project_id = m.project_id AND b.id = m.batch_id
     WHERE m.project_id = e.project_id AND lower(m.address) = e.address AND m.topic = e.topic
-      AND strpos(b.request #>> ARRAY['messages', m.position::text, 'headers', 'List-Unsubscribe'], %(token)s) > 0
+      AND strpos(coalesce(b.request #>> ARRAY['messages', m.position::text, 'headers', 'List-Unsubscribe'],
+                          b.request #>> ARRAY['each', m.position::text, '1']), %(token)s) > 0
     ORDER BY m.id DESC LIMIT 1) said
 
 -- name: find_reported

@@ -120,7 +120,7 @@ UPDATE tidings.project SET live_generation = live_generation + 1 WHERE id = %(pr
 SELECT generation FROM tidings.hook WHERE project_id = %(project_id)s AND id = %(hook_id)s
 
 -- name: list_workflows
-SELECT w.name, w.paused_at IS NOT NULL AS paused, v.number, v.published_at, v.spec AS live_spec,
+SELECT w.name, v.number, v.published_at, v.spec AS live_spec,
        d.spec AS draft_spec, d.revision, d.saved_at
 FROM tidings.workflow w
 JOIN tidings.draft d ON d.project_id = w.project_id AND d.workflow_id = w.id

@@ -15,6 +15,7 @@ from runtime.errors import NotFound
 from runtime.ledger.database import Ledger
 from runtime.ledger.queries import load_queries
 from runtime.publishing.drafts import Draft, find_draft, unknown_workflow
+from runtime.publishing.pausing import Pause, list_pauses
 from runtime.spec.compiled import CompiledWorkflow
 from runtime.spec.words import in_words
 from runtime.spec.yaml import parse_spec
@@ -67,6 +68,8 @@ class WorkflowLine:
     saved_at: datetime
     changed: bool
     """The draft is not what is live."""
+    pause: Pause | None = None
+    """Why it rests, whether it is live or not; that of everything counts for each."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def list_workflows(ledger: Ledger) -> tuple[WorkflowLine, ...]:
     """Return every workflow, by name."""
     with ledger.transaction() as conn, conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_QUERIES["list_workflows"], {"project_id": ledger.project_id}).fetchall()
-    return tuple(_line(row) for row in rows)
+        pauses = {pause.workflow: pause for pause in list_pauses(conn, ledger.project_id)}
+    return tuple(_line(row, pauses.get("") or pauses.get(row["name"])) for row in rows)
 
 
 def load_workflow(ledger: Ledger, name: str) -> StoredWorkflow:
@@ -136,12 +140,12 @@ def _versions(
     return tuple(Version(compiled=CompiledWorkflow.model_validate(row.pop("compiled")), **row) for row in rows)
 
 
-def _line(row: Mapping[str, Any]) -> WorkflowLine:
+def _line(row: Mapping[str, Any], pause: Pause | None) -> WorkflowLine:
     workflow = parse_spec(row["draft_spec"])
     is_live = row["live_spec"] is not None
     return WorkflowLine(
         name=row["name"],
-        state=("paused" if row["paused"] else "live") if is_live else "draft",
+        state=("paused" if pause else "live") if is_live else "draft",
         number=row["number"],
         published_at=row["published_at"],
         about=workflow.about,
@@ -149,4 +153,5 @@ def _line(row: Mapping[str, Any]) -> WorkflowLine:
         revision=row["revision"],
         saved_at=row["saved_at"],
         changed=is_live and row["draft_spec"] != row["live_spec"],
+        pause=pause,
     )

@@ -108,7 +108,10 @@ def _capture(ledger: Connection[Any], project_id: int) -> Iterator[Finding]:
         for reason in health.reasons:
             yield Finding(Level.PROBLEM, "capture", reason, _MISSED)
     else:
-        yield Finding(Level.OK, "capture", "No captured change was missed.")
+        size = f"{health.waiting:,} wait ({health.bytes / 1e6:,.0f} MB)"
+        yield Finding(Level.OK, "capture", f"No captured change was missed; {size}.")
+    for limit in health.limits:
+        yield Finding(Level.NOTE, "capture-limit", limit)
 
 
 def _delivery(settings: Settings) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from runtime.errors import NotFound
+from runtime.publishing.pausing import Pause, list_pauses
 from runtime.setup.look import rows
 
 
@@ -23,6 +24,7 @@ class Status:
     held_reason: str | None
     live: int
     paused: int
+    """Workflows that are paused by themselves."""
     drafts: int
     approvals_asked: int
     runs_open: int
@@ -32,6 +34,8 @@ class Status:
     """Changes captured and not yet claimed."""
     messages: Mapping[str, int]
     """Delivery status → number of messages."""
+    pauses: tuple[Pause, ...] = ()
+    """What is paused, by whom and why: everything first."""
 
 
 def read_status(conn: Connection[Any], project_id: int) -> Status:
@@ -43,4 +47,5 @@ def read_status(conn: Connection[Any], project_id: int) -> Status:
                 f"The ledger has no project {project_id}. Run `tidings init` again; it repairs what is missing."
             )
         messages = {row["status"]: row["messages"] for row in rows(conn, "messages", project_id=project_id)}
-    return Status(**found[0], messages=messages)
+        pauses = list_pauses(conn, project_id)
+    return Status(**found[0], messages=messages, pauses=pauses)

@@ -17,7 +17,10 @@ from tests.engine_runs import Shop
 from tools.http import client_token, resource_url
 
 pytestmark = pytest.mark.usefixtures("approved")
-PAGES = ("/", "/inbox", "/inbox/state", "/inbox/1", "/inbox/1/html", "/workflows", "/workflows/x", "/runs", "/why")
+PAGES = (
+    *("/", "/inbox", "/inbox/state", "/inbox/1", "/inbox/1/html", "/workflows", "/workflows/x", "/runs", "/why"),
+    *("/health", "/metrics"),
+)
 
 
 @pytest.fixture

@@ -177,7 +177,17 @@ def test_no_page_is_wider_than_a_phone(shop: Shop, page: Page, console: str, dar
     _ship(shop)
     save_and_test(shop.engine.ledger, shop.engine.source, spec(about=f"Tells {'everybody' * 30}."))
     page.look(width=375, height=760, dark=dark)
-    for path in ("/inbox", "/inbox/1", "/workflows", "/workflows/shipped", "/runs", "/runs/1", "/why?workflow=shipped"):
+    for path in (
+        "/inbox",
+        "/inbox/1",
+        "/workflows",
+        "/workflows/shipped",
+        "/pause?workflow=shipped",
+        "/runs",
+        "/runs/1",
+        "/why?workflow=shipped",
+        "/health",
+    ):
         page.open(f"{console}{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, path
     assert page.said == []

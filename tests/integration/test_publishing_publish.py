@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from runtime.capture.health import capture_health
 from runtime.clock import VirtualClock
 from runtime.errors import NotAllowed, NotFound, Temporary
 from runtime.ledger.database import Ledger
@@ -214,8 +215,8 @@ def test_a_locked_table_is_tried_again_and_then_named(
     digest = save_and_test(ledger, source, spec())
     approve(ledger, source, "shipped")
     with psycopg.connect(database) as other:
-        other.execute("UPDATE shop.orders SET total_cents = 0; LOCK TABLE shop.orders IN ROW EXCLUSIVE MODE")
-        with pytest.raises(Temporary, match=r"Something holds a lock on shop\.orders: .* try again"):
+        other.execute("SET application_name = 'sync'; LOCK TABLE shop.orders IN ROW EXCLUSIVE MODE")
+        with pytest.raises(Temporary, match=r"shop\.orders: pid \d+ \(sync\), in its transaction since .* try again"):
             publish(ledger, source, database, "shipped", digest=digest)
         assert _versions(ledger) == {}
         other.rollback()
@@ -244,7 +245,7 @@ def test_a_short_lock_is_waited_out(ledger: Ledger, source: Source, database: st
         assert publishing.result(timeout=5).number == 1
 
 
-def test_a_publish_that_fails_half_way_leaves_nothing(
+def test_a_publish_that_fails_half_way_leaves_no_more_than_triggers_that_do_nothing(
     ledger: Ledger, source: Source, database: str, app: Connection[Any]
 ) -> None:
     digest = save_and_test(ledger, source, spec())
@@ -252,7 +253,10 @@ def test_a_publish_that_fails_half_way_leaves_nothing(
     app.execute("ALTER TABLE tidings.workflow_version ADD CONSTRAINT never CHECK (number > 1)")
     with pytest.raises(psycopg.errors.CheckViolation):
         publish(ledger, source, database, "shipped", digest=digest)
-    assert app.execute("SELECT count(*) FROM tidings.hook").fetchone() == (0,)
+    assert app.execute("SELECT generation, definition FROM tidings.hook").fetchall() == [(0, {})]
+    app.execute("INSERT INTO shop.customers (id, email) VALUES (9, 'nine@x.test')")
+    app.execute("INSERT INTO shop.orders VALUES (9, 9, 'shipped', 1, 'EUR', now())")
+    assert (_events(app), capture_health(app, 1).reasons) == ([], ())
     assert app.execute("SELECT status FROM tidings.approval").fetchall() == [("approved",)]
     app.execute("ALTER TABLE tidings.workflow_version DROP CONSTRAINT never")
     assert publish(ledger, source, database, "shipped", digest=digest).number == 1

@@ -9,6 +9,7 @@ from psycopg import sql
 from runtime.errors import NotAllowed, Temporary
 from runtime.ledger.database import Ledger
 from runtime.postgres.server import PostgresServer
+from runtime.publishing.pausing import pause
 from runtime.settings import LOCK_FILE, read_project
 from runtime.setup.look import connect
 from runtime.setup.prepare import apply, prepare
@@ -51,6 +52,8 @@ def test_afterwards_the_database_is_as_it_was(url: str, tmp_path: Path) -> None:
     (tmp_path / "home" / LOCK_FILE).touch()  # as `tidings up` leaves it
     with psycopg.connect(read_project(tmp_path / "home")["installer_url"], autocommit=True) as installer:
         installer.execute(HOOK)
+    with Ledger(read_project(tmp_path / "home")["ledger_url"]) as ledger:
+        assert pause(ledger, by="ana") is None
     remains = _remove(url, tmp_path / "home")
     assert (remains.hooks, remains.policies, len(remains.roles)) == (("shop.orders",), ("shop.staff",), 3)
     assert snapshot(url) == before
