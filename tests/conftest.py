@@ -58,8 +58,8 @@ def database(server: PostgresServer, request: pytest.FixtureRequest) -> Iterator
     url = server.database_url(name)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO tidings.project (id, name, system_identifier, database_name, secret)"
-            " SELECT 1, 'test', system_identifier::text, current_database(), '\\x01' FROM pg_control_system()"
+            "INSERT INTO tidings.project (id, name, system_identifier, database_name, secret, brake_per_hour)"
+            " SELECT 1, 'test', system_identifier::text, current_database(), '\\x01', 0 FROM pg_control_system()"
         )
     yield url
     with psycopg.connect(server.url, autocommit=True) as admin:

@@ -3,10 +3,9 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from runtime.clock import Clock
 from runtime.ledger.database import Ledger
 from runtime.postgres.server import PostgresServer
 from runtime.publishing.approvals import decide, prepare_publish
@@ -23,10 +23,12 @@ from runtime.publishing.reports import record_report
 from runtime.settings import Settings, load_settings
 from runtime.setup.prepare import apply, prepare
 from runtime.source.reader import Source
+from tests.faults.nursery import Child, Nursery
 from tests.fresh_database import fresh_database
 from tests.servers.resend import ResendServer
+from tests.servers.slack import SlackServer
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 SHIPPED = """
 workflow: order-shipped
 about: E-mails the customer when an order becomes shipped.
@@ -47,13 +49,23 @@ class System:
     settings: Settings
     environment: Mapping[str, str]
     far_end: ResendServer
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    slack: SlackServer
+    nursery: Nursery
+    processes: dict[str, subprocess.Popen[bytes] | Child] = field(default_factory=dict)
 
-    def start(self, *names: str) -> None:
-        """Start `dispatch` or `worker` processes; a name such as worker-2 tells several apart."""
+    @property
+    def log(self) -> Path:
+        """Where the processes write what they do."""
+        return self.settings.home / "processes.log"
+
+    def start(self, *names: str, options: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+        """Start `dispatch` or `worker` processes; a name such as worker-2 tells several apart.
+
+        The options are those of tests.faults.crashing.
+        """
         for name in names:
-            command = [sys.executable, "-m", "cli", name.partition("-")[0], "--attached", "--verbose"]
-            self.processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, env=dict(self.environment))
+            command = [*options, "--", name.partition("-")[0], "--verbose"]
+            self.processes[name] = self.nursery.start(command, {**self.environment, **(environment or {})}, self.log)
 
     def kill(self, *names: str) -> None:
         """Kill -9, at once; nothing is cleaned up."""
@@ -74,6 +86,13 @@ class System:
                     (number,),
                 )
 
+    def dies(self, name: str) -> None:
+        """Wait until a process has killed itself."""
+        process = self.processes[name]
+        wait_for(lambda: process.poll() is not None, lambda: f"{name} does not die")
+        assert process.poll() == -signal.SIGKILL, f"{name} ended by itself, see {self.log}"
+        del self.processes[name]
+
     def ledger_says(self, question: str) -> Any:
         """Return the one value that a query on the ledger gives, as superuser."""
         with psycopg.connect(self.url, autocommit=True) as conn:
@@ -87,7 +106,11 @@ class System:
 
     def let_leases_run_out(self) -> None:
         """Let the time pass after which a dead worker's work is anybody's."""
-        self.do("UPDATE tidings.work SET lease_until = clock_timestamp() - interval '1 second', nudged_at = NULL")
+        self.do(
+            "UPDATE tidings.work SET nudged_at = NULL;"
+            "UPDATE tidings.work SET lease_until = clock_timestamp() - interval '1 second'"
+            " WHERE lease_until IS NOT NULL"
+        )
 
     def accepted(self) -> dict[str, int]:
         """Return how often the far end took a mail, by subject."""
@@ -111,41 +134,60 @@ class System:
         assert self.ledger_says("SELECT count(*) FROM tidings.run WHERE state <> 'completed'") == 0
 
 
-def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
+def wait_for(condition: Callable[[], bool], what: Callable[[], str], *, patience: float = PATIENCE) -> None:
     """Wait until a condition holds; fails with what is the case when patience is over."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, what()
         time.sleep(0.02)
 
 
 @contextmanager
-def whole_system(server: PostgresServer, home: Path, *, broker_url: str = "") -> Iterator[System]:
-    """Yield a system with a live workflow and no process yet; whatever runs at the end is killed."""
-    with fresh_database(server, "faults") as url, ResendServer() as far_end:
+def whole_system(
+    server: PostgresServer,
+    home: Path,
+    *,
+    broker_url: str = "",
+    tables: str = "",
+    specs: Sequence[str] = (SHIPPED,),
+    name: str = "faults",
+) -> Iterator[System]:
+    """Yield a system with live workflows and no process yet; whatever runs at the end is killed."""
+    with ExitStack() as stack:
+        url = stack.enter_context(fresh_database(server, name))
+        far_end, slack = stack.enter_context(ResendServer()), stack.enter_context(SlackServer())
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute(tables.encode())
         apply(prepare(home, url))
         environment = {
             **os.environ,
             "TIDINGS_HOME": str(home),
             "RESEND_API_KEY": far_end.api_key,
             "RESEND_API_URL": far_end.url,
+            "TIDINGS_RESEND_RATE": "0",
+            "SLACK_BOT_TOKEN": slack.token,
+            "SLACK_API_URL": slack.api_url,
             "TIDINGS_SENDER": "Shop <shop@shop.test>",
             "TIDINGS_WORKER_THREADS": "4",
             "TIDINGS_BROKER_URL": broker_url,
         }
         settings = load_settings(home, environment)
         with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute("UPDATE tidings.project SET mode = 'production'")
-            conn.execute("INSERT INTO shop.customers (id, email) VALUES (1, 'ana@shop.test')")
-        publish_as_a_person(settings, SHIPPED)
-        system = System(url, settings, environment, far_end)
+            conn.execute(
+                "UPDATE tidings.project SET mode = 'production', brake_per_hour = 0;"
+                "INSERT INTO shop.customers (id, email) VALUES (1, 'ana@shop.test');"
+                "INSERT INTO tidings.contact (project_id, name, kind, address) VALUES (1, 'alerts', 'slack', '#alerts')"
+            )
+        for spec in specs:
+            publish_as_a_person(settings, spec)
+        system = System(url, settings, environment, far_end, slack, stack.enter_context(Nursery()))
         try:
             yield system
         finally:
             system.kill()
 
 
-def publish_as_a_person(settings: Settings, spec: str) -> None:
+def publish_as_a_person(settings: Settings, spec: str, *, clock: Clock | None = None) -> None:
     """Take a spec through the gate as a person at a terminal would, its rehearsal taken as passed."""
     with Ledger(settings.ledger_url, settings.project_id) as ledger, Source(settings.reader_url) as source:
         draft = save_draft(ledger, spec, author="test")
@@ -154,7 +196,7 @@ def publish_as_a_person(settings: Settings, spec: str) -> None:
         prepared = prepare_publish(ledger, source, draft.name, requested_by="test")
         assert prepared.approval_id is not None, prepared.missing
         decide(ledger, prepared.approval_id, approve=True, by="test", via="terminal")
-        publish(ledger, source, settings.installer_url, draft.name, digest=prepared.digest)
+        publish(ledger, source, settings.installer_url, draft.name, digest=prepared.digest, clock=clock)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Processes are killed at the worst moments; afterwards everything owed was accepted once, and nothing twice."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from runtime.postgres.server import PostgresServer
 from tests.faults.system import System, locked, wait_for, waits_for_lock, whole_system
 from tests.servers.far_end import hang
+from tests.servers.smtp import SmtpServer
 
 
 @pytest.fixture
@@ -92,3 +94,24 @@ def test_postgres_is_restarted_under_everything(system: System, server: Postgres
     system.let_leases_run_out()
     system.check(1, 40)
     assert [process.poll() for process in system.processes.values()] == [None, None]
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_worker_dies_while_it_hands_a_mail_to_a_mail_server(system: System, side: str) -> None:
+    with SmtpServer() as mail_server:
+        by_mail = {"RESEND_API_KEY": "", "TIDINGS_SMTP_URL": f"smtp://127.0.0.1:{mail_server.port}"}
+        point = f"runtime.delivery.smtp_provider.SmtpProvider._hand_over:call:{side}"
+        system.start("dispatch")
+        system.start("worker", options=["--at", point, "--turn", "4"], environment=by_mail)
+        system.ship(1, 20)
+        system.dies("worker")
+        system.let_leases_run_out()
+        system.start("worker-2", environment=by_mail)
+        left = "SELECT count(*) FROM tidings.outbox UNION ALL SELECT count(*) FROM tidings.work ORDER BY 1 DESC LIMIT 1"
+        wait_for(lambda: system.ledger_says(left) == 0, lambda: "something is left over")
+        counts = Counter(str(mail.message["subject"]) for mail in mail_server.accepted)
+    doubtful = system.ledger_says("SELECT count(*) FROM tidings.message_status WHERE status = 'uncertain'")
+    assert set(counts.values()) == {1}, "a mail server takes a mail as often as it gets it, so it gets it once"
+    assert 1 <= doubtful <= 4, "each thread may have had one in hand"
+    assert 20 - doubtful <= counts.total() <= 20
+    assert system.ledger_says("SELECT count(*) FROM tidings.message_status WHERE status = 'sent'") == 20 - doubtful

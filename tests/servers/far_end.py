@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,6 +92,10 @@ class FarEnd:
         self.connections = 0
         self.broken: list[BaseException] = []
         """What went wrong in the service itself."""
+        self.mood: Callable[[], Fault] = Fault
+        """How a request is treated for which no fault was ordered."""
+        self.witness: Callable[[Mapping[str, Any]], object] = dict
+        """Told of each message the moment it is taken: provider, key, to, said; or of what must not be: altered."""
         self._faults: deque[Fault] = deque()
         self._released = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -117,7 +121,7 @@ class FarEnd:
     def handle(self, request: Request) -> Answer | None:
         """Return what to answer, or None to close the connection."""
         self.requests.append(request)
-        fault = self._faults.popleft() if self._faults else Fault()
+        fault = self._faults.popleft() if self._faults else self.mood()
         right = None
         if fault.takes or not (fault.answer or fault.silence):
             right = self.respond(request, fault.gate)
@@ -162,10 +166,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.far_end.connections += 1
         self.server.far_end._sockets.append(self.connection)
 
+    def do_GET(self) -> None:
+        self.do_POST()
+
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.far_end.handle(Request("POST", self.path, headers, self.rfile.read(length)))
+        answer = self.server.far_end.handle(Request(self.command, self.path, headers, self.rfile.read(length)))
         if answer is None:
             self.close_connection = True
             return

@@ -13,9 +13,9 @@ _PATIENCE = 60.0
 
 
 @contextmanager
-def rabbitmq(folder: Path) -> Iterator[str]:
+def rabbitmq(folder: Path, port: int = 0) -> Iterator[str]:
     """Yield the URL of a fresh broker; a machine without RabbitMQ fails the test."""
-    port, distribution, epmd = _free_port(), _free_port(), _free_port()
+    port, distribution, epmd = port or _free_port(), _free_port(), _free_port()
     environment = {
         **os.environ,
         "HOME": str(folder),

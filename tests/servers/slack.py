@@ -40,6 +40,7 @@ class SlackServer(FarEnd):
             return answer_json(200, {"ok": False, "error": error})
         message = json.loads(request.body)
         self.accepted.append(message)
+        self.witness({"provider": "slack", "key": "", "to": message["channel"], "said": message["text"]})
         stamp = f"1790000000.{len(self.accepted):06}"
         return answer_json(200, {"ok": True, "channel": "C0LOCAL", "ts": stamp, "message": {"text": message["text"]}})
 
