@@ -5,7 +5,7 @@ export TMPDIR := $(CURDIR)/.venv/tmp
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all eval check lint types format lock wheel clean
+.PHONY: help setup demo up test test-all chaos eval bench check lint types format lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,16 @@ test: setup ## Pass the tests that need nothing but Python
 test-all: setup ## Pass all tests; needs RabbitMQ, Redis, Chromium and Node (.ci/run installs them)
 	@$(BIN)/pytest -n 2
 
+MINUTES ?= 10
+SEED ?= 0
+chaos: setup ## Break everything for a while and count what was lost or doubled: make chaos MINUTES=10 SEED=7
+	@$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) --seed $(SEED)
+
 eval: setup ## Grade the gold specs and show that each wrong spec is caught; no model is involved
 	@$(BIN)/python -m evals
+
+bench: setup ## Measure beside the peers, an hour or more; JOBS="capture latency" chooses
+	@$(BIN)/tidings bench $(JOBS)
 
 check: lint types ## What continuous integration checks besides the tests
 	@$(BIN)/pytest tests/architecture
