@@ -12,6 +12,7 @@ from runtime.delivery.prepare import prepare
 from runtime.delivery.provider import Delivery, Provider
 from runtime.delivery.store import store
 from runtime.delivery.suppression import NOBODY, read_suppressions
+from runtime.engine.sending import tell_crowd
 from runtime.ledger.database import Ledger
 from runtime.ledger.project import load_project
 from runtime.ledger.work import Work, lease
@@ -84,6 +85,14 @@ def stored(ledger: Ledger, delivery: Delivery, *sends: Send, mode: str = "produc
         policy = load_policy(conn, load_project(conn, 1), delivery)
         suppressed = read_suppressions(conn, 1, sends)
         return store(conn, 1, prepare(sends, policy, suppressed, now=NOW), now=NOW)
+
+
+def stored_crowd(ledger: Ledger, delivery: Delivery, send: Send, *, mode: str = "production") -> list[int]:
+    """Store one send as a run with very many people is stored: in slices whose requests share their words."""
+    with ledger.pipelined() as conn:
+        conn.execute("UPDATE tidings.project SET mode = %s", (mode,))
+        written = tell_crowd(conn, load_project(conn, 1), delivery, send, now=NOW)
+        return sorted(work_id for cursor in written for (work_id,) in cursor)
 
 
 def leased(ledger: Ledger, work_id: int) -> Work:

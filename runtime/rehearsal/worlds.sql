@@ -33,10 +33,11 @@ SELECT d.datname::text AS name FROM pg_database d
 WHERE d.datname LIKE 'tidings\_world\_%%' AND pg_try_advisory_lock(hashtextextended(d.datname, 0))
 
 -- name: project
--- The project of a scratch database: everything goes to its own inbox, and it is bound to where it lives now.
-INSERT INTO tidings.project (id, name, system_identifier, database_name, table_oid, environment, mode, zone, secret)
+-- The project of a scratch database: everything goes to its own inbox, nothing brakes, and it is bound to where it lives now.
+INSERT INTO tidings.project (id, name, system_identifier, database_name, table_oid, environment, mode, zone, secret,
+                             brake_per_hour)
 SELECT 1, 'rehearsal', c.system_identifier::text, current_database(), 'tidings.project'::regclass::oid, %(environment)s,
-       'inbox', %(zone)s, '\x00'
+       'inbox', %(zone)s, '\x00', 0
 FROM pg_control_system() c
 ON CONFLICT (id) DO UPDATE SET database_name = EXCLUDED.database_name, table_oid = EXCLUDED.table_oid
 
