@@ -6,11 +6,9 @@ silence, no end of the connection. Other services are reached through a relay.
 
 import os
 import shutil
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,29 +93,6 @@ def reachable_postgres(folder: Path) -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop()
-
-
-@contextmanager
-def relay(address: str, port: int) -> Iterator[int]:
-    """Yield the port at an address of this side from which everything goes on to a port of loopback."""
-    with socket.create_server((address, 0)) as listener:
-        threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
-        yield int(listener.getsockname()[1])
-
-
-def _accept(listener: socket.socket, port: int) -> None:
-    with suppress(OSError):  # the listener is closed at the end
-        while True:
-            client, _ = listener.accept()
-            server = socket.create_connection(("127.0.0.1", port))
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
-
-
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError), source, target:
-        while data := source.recv(65536):
-            target.sendall(data)
 
 
 def _ip(*arguments: str) -> None:

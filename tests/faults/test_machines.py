@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.machines import Machine, machines, reachable_postgres, relay
+from tests.faults.machines import Machine, machines, reachable_postgres
 from tests.faults.system import System, locked, wait_for, waits_for_lock, whole_system
 from tests.servers.rabbitmq import rabbitmq
+from tests.servers.relay import relay
 
 pytestmark = pytest.mark.services
 
@@ -61,7 +62,7 @@ class Cluster:
 
     def _relay(self, machine: Machine, port: int | None) -> int:
         assert port is not None
-        return self._stack.enter_context(relay(machine.host, port))
+        return self._stack.enter_context(relay(port, at=machine.host))
 
 
 def _at(url: str, machine: Machine) -> str:

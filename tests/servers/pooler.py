@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
+from tests.servers.relay import relay
+
 _KEY = b"K\x00\x00\x00\x0c"
 INVENTED = (424242).to_bytes(4, "big")
 
@@ -15,25 +17,13 @@ INVENTED = (424242).to_bytes(4, "big")
 @contextmanager
 def pooler(port: int) -> Iterator[int]:
     """Yield the port of a pooler in session mode in front of a local Postgres."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
-        yield int(listener.getsockname()[1])
+    with relay(port, passing=_with_invented_key) as passed:
+        yield passed
 
 
-def _accept(listener: socket.socket, port: int) -> None:
-    with suppress(OSError):  # the listener is closed at the end
-        while True:
-            client, _ = listener.accept()
-            server = socket.create_connection(("127.0.0.1", port))
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
-
-
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError), source, target:
-        while data := source.recv(65536):
-            before, key, after = data.partition(_KEY)
-            target.sendall(before + key + INVENTED + after[4:] if key else data)
+def _with_invented_key(data: bytes) -> bytes:
+    before, key, after = data.partition(_KEY)
+    return before + key + INVENTED + after[4:] if key else data
 
 
 @contextmanager
